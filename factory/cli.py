@@ -1,0 +1,98 @@
+"""The command line: one command per verb. Bad input ends with one line and exit code 2."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from factory.errors import InputError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Step labels for process reward models, by Monte Carlo, with their evidence.",
+)
+out = Console()
+err = Console(stderr=True)
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for everything the job makes.")]
+
+
+@app.command()
+def label(
+    job: Annotated[Path, typer.Argument(help="The job file (YAML).")],
+    out_folder: Out,
+) -> None:
+    """Sample, estimate and publish. Run it again to go on after an interruption."""
+    from factory.job import load_job
+    from factory.pipeline import label as run
+    from factory.report.progress import watcher
+    from factory.report.show import print_summary
+
+    manifest = run(load_job(job), out_folder, watcher(out))
+    print_summary(out, out_folder / "dataset", manifest)
+
+
+@app.command()
+def relabel(
+    folder: Annotated[Path, typer.Argument(help="A job's folder.")],
+    recipe: Annotated[str, typer.Option("--recipe", "-r", help="Whose rule makes the labels.")],
+    out_folder: Out,
+) -> None:
+    """Publish the stored evidence again under another recipe's rule; no engine is started."""
+    from factory.relabel import relabel as run
+    from factory.report.show import print_summary
+
+    manifest = run(folder, recipe, out_folder)
+    print_summary(out, out_folder / "dataset", manifest)
+
+
+@app.command()
+def show(
+    folder: Annotated[Path, typer.Argument(help="A job's folder, or a dataset's.")],
+    solutions: Annotated[int, typer.Option("--solutions", "-n", help="How many to print.")] = 3,
+) -> None:
+    """Print a job's summary and a few labelled solutions."""
+    from factory.report.show import show as run
+
+    run(out, folder, solutions)
+
+
+@app.command()
+def recipes() -> None:
+    """List the recipes that ship with the factory."""
+    from factory.recipes import load_recipe, recipe_names
+
+    for name in recipe_names():
+        out.print(f"[bold]{name:<16}[/] {escape(load_recipe(name).summary)}")
+
+
+@app.command()
+def demo(
+    out_folder: Out = Path("build/demo"),
+    problems: Annotated[int, typer.Option(help="How many toy problems to label.")] = 100,
+) -> None:
+    """Label problems with known truth by the tiny model that ships, and compare."""
+    from factory.demo import run_demo
+
+    run_demo(out, out_folder, problems)
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        app(standalone_mode=True)
+    except InputError as error:
+        err.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        err.print("stopped; what is done is kept: run the same command again to go on")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""What a job came to, in numbers that add up over its groups."""
+
+from collections import Counter
+from dataclasses import dataclass, fields
+from typing import Any
+
+from factory.core.publishing import NO_LABEL
+from schemas.published import PublishedSolution
+from schemas.records import ProblemGroup, Status
+
+
+@dataclass(slots=True, kw_only=True)
+class Summary:
+    """Counts over problems, solutions and steps; every problem and solution is in exactly one."""
+
+    num_problems: int = 0
+    num_problems_ok: int = 0
+    num_solutions: int = 0
+    """Published."""
+    num_solutions_correct: int = 0
+    num_steps: int = 0
+    num_good: int = 0
+    num_bad: int = 0
+    num_undecided: int = 0
+    num_samples: int = 0
+    num_samples_correct: int = 0
+    num_sample_tokens: int = 0
+    num_rollouts: int = 0
+    """Behind the published steps; a prefix that two solutions share counts for both."""
+    num_rollouts_ungraded: int = 0
+    num_rollouts_truncated: int = 0
+    num_rollout_tokens: int = 0
+    """Generated, each rollout counted once."""
+    num_without_error: int = 0
+    """Published solutions without a bad step."""
+    dropped: Counter[str]
+    failed: Counter[str]
+
+    def __init__(self) -> None:
+        for field in fields(self):
+            setattr(self, field.name, Counter() if field.name in ("dropped", "failed") else 0)
+
+    def add(self, group: ProblemGroup, rows: list[PublishedSolution]) -> None:
+        """Counts one group and the rows it was published as."""
+        self.num_problems += 1
+        self.num_problems_ok += group.status is Status.OK
+        if group.status is Status.DROPPED:
+            self.dropped[f"problems: {group.reason}"] += 1
+        if group.status is Status.FAILED:
+            self.failed[str(group.reason)] += 1
+        if group.sampled:
+            self.num_samples += group.sampled.num_rollouts + group.sampled.num_ungraded
+            self.num_samples_correct += group.sampled.num_correct
+            self.num_sample_tokens += group.sampled.num_tokens
+        self.num_rollout_tokens += group.num_rollout_tokens
+        if group.status is Status.OK and (unlabelled := len(group.solutions) - len(rows)):
+            self.dropped[f"solutions: {NO_LABEL}"] += unlabelled
+        for row in rows:
+            self._add_row(row)
+
+    def _add_row(self, row: PublishedSolution) -> None:
+        labels = Counter(row.step_labels)
+        self.num_solutions += 1
+        self.num_solutions_correct += row.is_correct is True
+        self.num_without_error += row.first_error is None
+        self.num_steps += len(row.step_labels)
+        self.num_good += labels[True]
+        self.num_bad += labels[False]
+        self.num_undecided += labels[None]
+        self.num_rollouts += sum(row.num_rollouts)
+        self.num_rollouts_ungraded += sum(row.num_ungraded)
+        self.num_rollouts_truncated += sum(row.num_truncated)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {
+            n: dict(v.most_common()) if isinstance(v, Counter) else v for n, v in values.items()
+        }

@@ -1,0 +1,70 @@
+"""The demonstration: a real job on the toy world, and its labels against the known truth."""
+
+import json
+import os
+from pathlib import Path
+
+from rich.console import Console
+
+from factory.job import Job, load_job
+from factory.pipeline import label
+from factory.report.progress import watcher
+from factory.report.show import print_summary, published_rows, solution_panel
+from factory.report.tables import percent
+from factory.toy import MODEL_DIR
+from factory.toy.agreement import Agreement, compare
+from factory.toy.world import make_problems, problem_row
+
+SEED = 7
+JOB = """\
+# What `prm-factory demo` runs; `prm-factory label {job} --out {out}` does the same.
+problems: {{path: {problems}}}
+generator:
+  model: {model}
+  device: cpu
+recipe: math-shepherd
+seed: {seed}
+"""
+
+
+def run_demo(console: Console, out: Path, num_problems: int) -> None:
+    """Writes problems and job file, runs the job, and prints what it came to."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    manifest = label(toy_job(out, num_problems), out, watcher(console))
+    dataset = out / "dataset"
+    rows = list(published_rows(dataset))
+    console.rule("what it came to")
+    print_summary(console, dataset, manifest)
+    _print_agreement(console, compare(rows))
+    with_error = next((row for row in rows if row["first_error"] not in (None, 0)), None)
+    if with_error:
+        console.print("\nA labelled solution (more with [bold]prm-factory show[/]):")
+        console.print(solution_panel(with_error))
+
+
+def toy_job(out: Path, num_problems: int) -> Job:
+    """The job of the demonstration, its files beside `out`."""
+    folder = out.parent / f"{out.name}-input"
+    folder.mkdir(parents=True, exist_ok=True)
+    problems = folder / "problems.jsonl"
+    with problems.open("w", encoding="utf-8") as lines:
+        for problem in make_problems(num_problems, seed=SEED):
+            lines.write(json.dumps(problem_row(problem), ensure_ascii=False) + "\n")
+    job = folder / "job.yaml"
+    job.write_text(
+        JOB.format(job=job, out=out, problems=problems.name, model=MODEL_DIR, seed=SEED),
+        encoding="utf-8",
+    )
+    return load_job(job)
+
+
+def _print_agreement(console: Console, agreement: Agreement) -> None:
+    first = agreement.first_errors
+    f1 = "–" if first.f1 is None else f"{first.f1:.2f}"
+    console.print(
+        f"\n[bold]truth[/]    {percent(agreement.num_agreeing, agreement.num_steps)} of labels "
+        f"agree with the oracle ({agreement.num_false_good:,} false good, "
+        f"{agreement.num_false_bad:,} false bad)\n"
+        f"         first error named in {percent(first.num_found, first.num_erroneous)} of wrong "
+        f"solutions, none in {percent(first.num_passed, first.num_correct)} of right ones: F1 {f1}"
+    )

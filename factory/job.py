@@ -1,0 +1,163 @@
+"""The job file: where problems come from, which models run where, what is written."""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from factory.core.prompts import STEP_BY_STEP
+from factory.errors import InputError
+
+
+class Section(BaseModel):
+    """A part of the job file; unknown fields are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ProblemsSection(Section):
+    """Where problems come from: a JSONL or Parquet file, a folder of either, or a Hub dataset."""
+
+    path: str
+    split: str = "train"
+    """Split of a Hub dataset."""
+    config: str | None = None
+    """Configuration of a Hub dataset."""
+    columns: dict[Literal["question", "answer", "problem_id", "solutions"], str] = {}
+    """The input's column for each field; what is not named is guessed from usual names."""
+    limit: int | None = Field(default=None, ge=1)
+    """Take only the first problems."""
+    too_long: Literal["stop", "drop"] = "stop"
+    """What to do when a question does not fit the generator's context."""
+
+
+class ModelSection(Section):
+    """A model, the engines that serve it and what each of them gets."""
+
+    model: str
+    """A folder in Hugging Face's layout, or a Hub id."""
+    system: str | None = STEP_BY_STEP
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    num_engines: int = Field(default=1, ge=1)
+    num_cpus: float = Field(default=1, ge=0)
+    """CPU cores Ray reserves for each engine."""
+    num_gpus: float | None = Field(default=None, ge=0)
+    """GPUs Ray reserves for each engine; by default as many as it runs in parallel on."""
+    groups_in_flight: int = Field(default=64, ge=1)
+    """Problem groups an engine works on at a time, at most."""
+    engine_args: dict[str, Any] = {}
+    """Passed to vLLM as they are: tensor_parallel_size, dtype, max_model_len, ..."""
+
+
+class OutputSection(Section):
+    """How the dataset is written."""
+
+    format: Literal["parquet", "arrow"] = "parquet"
+    rows_per_shard: int = Field(default=50_000, ge=1)
+    rows_per_row_group: int = Field(default=4_000, ge=1)
+
+
+class Job(Section):
+    """A labelling job."""
+
+    problems: ProblemsSection
+    generator: ModelSection | None = None
+    """Writes the solutions; not needed where they are given."""
+    completer: ModelSection | None = None
+    """Writes the rollouts; by default the generator."""
+    recipe: str = "math-shepherd"
+    seed: int = Field(default=0, ge=0)
+    output: OutputSection = OutputSection()
+
+    @property
+    def completing(self) -> ModelSection:
+        """The model that writes the rollouts."""
+        section = self.completer or self.generator
+        assert section is not None, "load_job refuses jobs without a model"
+        return section
+
+
+def load_job(path: Path) -> Job:
+    """Reads a job file. Paths in it are relative to its folder.
+
+    Raises InputError naming file, line and field.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read job file {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text: {error}") from error
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise InputError(f"{path}{line}: not YAML: {getattr(error, 'problem', error)}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: a job file is a mapping with at least 'problems' in it")
+    try:
+        job = Job.model_validate(content)
+    except ValidationError as error:
+        raise InputError(_first_problem(path, error, dict(_lines(root)))) from error
+    if job.generator is None and job.completer is None:
+        raise InputError(f"{path}: name a model: add 'generator: {{model: ...}}'")
+    return _with_absolute_paths(job, path.parent)
+
+
+def _first_problem(path: Path, error: ValidationError, lines: dict[tuple[Any, ...], int]) -> str:
+    first = error.errors()[0]
+    where = tuple(part for part in first["loc"] if part != "[key]")
+    line = next((lines[where[:n]] for n in range(len(where), 0, -1) if where[:n] in lines), None)
+    place = f"{path}:{line}" if line else f"{path}"
+    field = ".".join(str(part) for part in where)
+    if first["type"] == "extra_forbidden":
+        known = _known_fields(where[:-1])
+        close = get_close_matches(str(where[-1]), known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+        return f"{place}: unknown field {field}: {hint}"
+    if first["type"] == "missing":
+        return f"{place}: {field} is missing"
+    return f"{place}: {field}: {first['msg']}, not {first['input']!r}"
+
+
+def _known_fields(where: tuple[Any, ...]) -> list[str]:
+    sections: dict[tuple[Any, ...], type[Section]] = {
+        (): Job,
+        ("problems",): ProblemsSection,
+        ("generator",): ModelSection,
+        ("completer",): ModelSection,
+        ("output",): OutputSection,
+    }
+    return sorted(sections[where].model_fields) if where in sections else []
+
+
+def _lines(
+    node: yaml.Node | None, path: tuple[Any, ...] = ()
+) -> Iterator[tuple[tuple[Any, ...], int]]:
+    """Line of every key, by its path in the document."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield (*path, key.value), key.start_mark.line + 1
+            yield from _lines(value, (*path, key.value))
+
+
+def _with_absolute_paths(job: Job, folder: Path) -> Job:
+    """Relative paths that exist beside the job file are meant; other names may be Hub ids."""
+
+    def resolved(name: str) -> str:
+        beside = folder / name
+        return str(beside.resolve()) if beside.exists() else name
+
+    problems = job.problems.model_copy(update={"path": resolved(job.problems.path)})
+    models = {
+        role: section.model_copy(update={"model": resolved(section.model)})
+        for role in ("generator", "completer")
+        if (section := getattr(job, role)) is not None
+    }
+    recipe = resolved(job.recipe) if job.recipe.endswith(".py") else job.recipe
+    return job.model_copy(update={"problems": problems, "recipe": recipe, **models})

@@ -1,0 +1,208 @@
+"""A labelling job from problems to published dataset: sample, estimate, publish."""
+
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from factory.cluster import open_cluster
+from factory.core.prompts import SolvePrompt
+from factory.core.recipe import Recipe
+from factory.errors import InputError
+from factory.identity import check_folder, job_manifest
+from factory.job import Job, ModelSection
+from factory.models import check_model
+from factory.problem_checks import checked_problems
+from factory.programs.estimate import Estimate
+from factory.programs.sample import Sample
+from factory.publish import publish
+from factory.recipes import load_recipe
+from factory.stages import StageFolder, pending_ids, run_stage
+from schemas.arrow import arrow_schema, to_row
+from schemas.manifest import Manifest, write_manifest
+from schemas.records import ProblemGroup
+from workers.program import Program
+from workers.tally import Tally
+
+ROWS_PER_PROBLEMS_FILE = 5_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageRun:
+    """What a watcher of a running stage needs."""
+
+    name: str
+    num_groups: int
+    """Groups to do in this run; those stored by earlier runs are not among them."""
+    num_stored: int
+    tally: Any
+    """Handle of the stage's `Tally` actor."""
+
+
+Watch = Callable[[StageRun], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFolder:
+    """The folder a job works in."""
+
+    path: Path
+
+    @property
+    def problems(self) -> Path:
+        return self.path / "stages" / "problems"
+
+    @property
+    def sample(self) -> StageFolder:
+        return StageFolder(path=self.path / "stages" / "sample")
+
+    @property
+    def estimate(self) -> StageFolder:
+        """The evidence."""
+        return StageFolder(path=self.path / "stages" / "estimate")
+
+    @property
+    def dataset(self) -> Path:
+        return self.path / "dataset"
+
+
+def label(job: Job, out: Path, watch: Watch) -> Manifest:
+    """Runs a job, or goes on with one that was interrupted, and publishes its dataset.
+
+    Everything that can be wrong with the input is found before anything is written or started.
+    Raises InputError for it.
+    """
+    recipe = load_recipe_or_refuse(job.recipe)
+    for role in ("generator", "completer"):
+        if (section := getattr(job, role)) is not None:
+            check_model(role, section)
+    manifest = job_manifest(job, recipe)
+    out = out.resolve()
+    folder = JobFolder(path=out)
+    found = check_folder(out, manifest)
+    has_solutions = _store_problems(job, recipe, folder, manifest if found is None else found)
+    manifest = replace(manifest, stages=dict(found.stages) if found else {})
+    with open_cluster():
+        source = sorted(folder.problems.glob("*.parquet"))
+        if not has_solutions:
+            assert job.generator is not None
+            program = Sample(
+                recipe=recipe, prompt=SolvePrompt(system=job.generator.system), seed=job.seed
+            )
+            manifest = _run(
+                "sample", source, folder.sample, program, job.generator, manifest, watch
+            )
+            write_manifest(out, manifest)
+            source = folder.sample.files()
+        estimate = Estimate(
+            recipe=recipe, prompt=SolvePrompt(system=job.completing.system), seed=job.seed
+        )
+        manifest = _run(
+            "estimate", source, folder.estimate, estimate, job.completing, manifest, watch
+        )
+        write_manifest(out, manifest)
+    manifest = publish(
+        evidence=folder.estimate.files(),
+        folder=folder.dataset,
+        manifest=manifest,
+        labeler=recipe.labeler,
+        output=job.output,
+    )
+    write_manifest(out, manifest)
+    return manifest
+
+
+def load_recipe_or_refuse(name: str) -> Recipe:
+    """The recipe of this name. Raises InputError for an unknown one."""
+    try:
+        return load_recipe(name)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def _store_problems(job: Job, recipe: Recipe, folder: JobFolder, manifest: Manifest) -> bool:
+    """Puts the checked problems in place, all or nothing; whether solutions came with them.
+
+    Problems that were not there in an earlier run join; the folder keeps those that were.
+    """
+    groups = checked_problems(job, recipe)
+    temporary = folder.path.with_name(f".{folder.path.name}.problems.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    num_given = num_read = 0
+    try:
+        temporary.mkdir(parents=True)
+        rows: list[dict[str, Any]] = []
+        for group in groups:
+            num_read += 1
+            num_given += bool(group.solutions)
+            rows.append(to_row(group))
+            if len(rows) == ROWS_PER_PROBLEMS_FILE:
+                _write_problems(rows, temporary, num_read)
+                rows = []
+        if rows:
+            _write_problems(rows, temporary, num_read)
+        if num_given not in (0, num_read):
+            raise InputError(
+                f"{job.problems.path}: {num_given} of {num_read} problems come with solutions: "
+                "give them for all or for none"
+            )
+        if not num_given and job.generator is None:
+            raise InputError("the problems come without solutions: add 'generator: {model: ...}'")
+        folder.path.mkdir(parents=True, exist_ok=True)
+        write_manifest(folder.path, manifest)
+        shutil.rmtree(folder.problems, ignore_errors=True)
+        folder.problems.parent.mkdir(parents=True, exist_ok=True)
+        temporary.rename(folder.problems)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return num_given > 0
+
+
+def _write_problems(rows: list[dict[str, Any]], folder: Path, num_read: int) -> None:
+    table = pa.Table.from_pylist(rows, schema=arrow_schema(ProblemGroup))
+    pq.write_table(table, folder / f"problems-{num_read:09d}.parquet")
+
+
+def _run(
+    name: str,
+    source: list[Path],
+    stage: StageFolder,
+    program: Program,
+    section: ModelSection,
+    manifest: Manifest,
+    watch: Watch,
+) -> Manifest:
+    """One stage; its counters join the manifest, added to those of earlier runs."""
+    import ray
+
+    num_pending = len(pending_ids(source, stage))
+    if not num_pending:
+        return manifest
+    tally = ray.remote(num_cpus=0)(Tally).remote()
+    started_s = time.monotonic()
+    run = StageRun(name=name, num_groups=num_pending, num_stored=len(stage.statuses()), tally=tally)
+    with watch(run):
+        run_stage(source=source, stage=stage, program=program, section=section, tally=tally)
+    counts = ray.get(tally.total.remote())
+    seconds = time.monotonic() - started_s
+    earlier = manifest.stages.get(name, {})
+    counters = {"seconds": seconds, **_plain(counts)}
+    summed = {k: round(v + earlier.get(k, 0), 3) for k, v in counters.items()}
+    return replace(manifest, stages={**manifest.stages, name: summed})
+
+
+def _plain(counts: Any) -> dict[str, Any]:
+    from workers.tally import engine_summary
+
+    return {
+        "num_ok": counts.num_ok,
+        "num_dropped": counts.num_dropped,
+        "num_failed": counts.num_failed,
+        **engine_summary(counts.engine),
+    }

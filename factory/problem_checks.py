@@ -1,0 +1,86 @@
+"""Checks that need a grader or a tokenizer, made before a job starts."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+from factory.core.recipe import Recipe
+from factory.errors import InputError
+from factory.job import Job, ModelSection
+from factory.models import context_length
+from factory.problems import PlacedProblem, read_problems
+from factory.programs.sample import QUESTION_TOO_LONG
+from schemas.records import ProblemGroup, Status
+from workers.grading import Grader
+
+CHECKED_TOGETHER = 1_000
+TEMPLATE_BYTES = 512
+"""More than any chat template adds to a short question."""
+
+
+def checked_problems(job: Job, recipe: Recipe) -> Iterator[ProblemGroup]:
+    """The job's problems; those too long for the generator are dropped if the job says so.
+
+    Raises InputError for an answer the grader cannot read and for a question that leaves no room
+    in the context of the model that has to read it.
+    """
+    too_long = _LengthCheck(job.generator or job.completing)
+    grader = Grader()
+    try:
+        problems = iter(read_problems(job.problems, recipe.step_style))
+        while chunk := list(islice(problems, CHECKED_TOGETHER)):
+            _check_answers(chunk, grader)
+            for problem in chunk:
+                yield _checked_length(problem, too_long, job)
+    finally:
+        grader.close()
+
+
+def _check_answers(problems: Iterable[PlacedProblem], grader: Grader) -> None:
+    chunk = list(problems)
+    bad = grader.unparsable([problem.group.answer for problem in chunk])
+    for problem, is_bad in zip(chunk, bad, strict=True):
+        if is_bad:
+            raise InputError(
+                f"{problem.place}: answer {problem.group.answer!r} cannot be compared with "
+                "anything: write it as a number or in LaTeX"
+            )
+
+
+def _checked_length(problem: PlacedProblem, too_long: "_LengthCheck", job: Job) -> ProblemGroup:
+    group = problem.group
+    num_tokens = too_long(group.question)
+    if num_tokens is None:
+        return group
+    if job.problems.too_long == "drop":
+        return replace(group, status=Status.DROPPED, reason=QUESTION_TOO_LONG, solutions=())
+    raise InputError(
+        f"{problem.place}: question of {num_tokens} tokens does not fit the model's context of "
+        f"{too_long.context}: raise max_model_len, or set problems.too_long to 'drop'"
+    )
+
+
+class _LengthCheck:
+    """Tokens of a prompt that does not fit, else `None`. Loads a tokenizer only if it must."""
+
+    def __init__(self, section: ModelSection) -> None:
+        self.context = context_length(section)
+        self._section = section
+        self._tokenizer: Any = None
+
+    def __call__(self, question: str) -> int | None:
+        if self.context is None:
+            return None
+        system = self._section.system or ""
+        if len(question.encode()) + len(system.encode()) + TEMPLATE_BYTES < self.context:
+            return None  # a token is at least a byte
+        if self._tokenizer is None:
+            from transformers import AutoTokenizer
+
+            self._tokenizer = AutoTokenizer.from_pretrained(self._section.model)
+        system_turn = [{"role": "system", "content": system}] if system else []
+        turns = [*system_turn, {"role": "user", "content": question}]
+        ids = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True)
+        num_tokens = len(ids["input_ids"] if hasattr(ids, "keys") else ids)
+        return num_tokens if num_tokens >= self.context else None

@@ -1,0 +1,1 @@
+"""The async programs that a worker runs on an engine: sample, estimate."""

@@ -1,0 +1,71 @@
+"""Publishing: from stored evidence to a dataset folder that loads with one line. No engine."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from factory.card import dataset_card
+from factory.core.labelers import Labeler
+from factory.core.publishing import Provenance
+from factory.job import OutputSection
+from factory.shards import write_shards
+from schemas.manifest import Manifest, write_atomically, write_manifest
+
+
+def publish(
+    *,
+    evidence: list[Path],
+    folder: Path,
+    manifest: Manifest,
+    labeler: Labeler,
+    output: OutputSection,
+) -> Manifest:
+    """Replaces the dataset in `folder` by one made from this evidence, in one step.
+
+    Returns the manifest with the summary and, for Parquet, the shards.
+    """
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    shards, summary = write_shards(
+        evidence,
+        temporary,
+        labeler,
+        provenance_of(manifest),
+        rows_per_shard=output.rows_per_shard,
+        rows_per_row_group=output.rows_per_row_group,
+    )
+    if output.format == "arrow":
+        _rewrite_as_arrow(temporary)
+        shards = []
+    manifest = replace(manifest, shards=tuple(shards), summary=summary.as_dict())
+    write_atomically(temporary / "README.md", dataset_card(manifest, output.format))
+    write_manifest(temporary, manifest)
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)
+    return manifest
+
+
+def provenance_of(manifest: Manifest) -> Provenance:
+    """What the rows say of the job that made them."""
+    generator = manifest.models.get("generator")
+    return Provenance(
+        recipe=manifest.recipe["name"],
+        digest=manifest.digest,
+        generator=generator["model"] if generator else None,
+        completer=manifest.models["completer"]["model"],
+        sampling=json.dumps(manifest.recipe["sampling"]),
+        completing=json.dumps(manifest.recipe["completing"]),
+        seed=manifest.seed,
+    )
+
+
+def _rewrite_as_arrow(folder: Path) -> None:
+    """Turns Parquet shards into what `datasets.load_from_disk` reads."""
+    from datasets import Dataset
+
+    files = [str(f) for f in sorted((folder / "data").glob("*.parquet"))]
+    cache = folder / ".cache"
+    Dataset.from_parquet(files, cache_dir=str(cache)).save_to_disk(str(folder))
+    shutil.rmtree(folder / "data")
+    shutil.rmtree(cache)

@@ -1,0 +1,155 @@
+"""Train the tiny model from scratch: `python -m factory.toy.train --out DIR`.
+
+Small batches matter most at this size: about a thousand tokens, cut from samples of like length.
+Matrices learn by Muon, embeddings and norms by AdamW; the rate warms up, then falls to nothing.
+`--start` goes on from the weights of an earlier run. The same seed gives the same data in the same
+order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import count
+from multiprocessing import get_context
+from pathlib import Path
+from random import Random
+
+import torch
+from torch.nn import functional
+from transformers import LlamaForCausalLM
+
+from factory.toy.measure import measure, report
+from factory.toy.muon import Muon
+from factory.toy.network import build_network
+from factory.toy.samples import CHUNK_TOKENS, Sample, make_chunk
+from factory.toy.tokenizer import build_tokenizer
+
+BATCH_TOKENS = 1024
+MATRIX_RATE, OTHER_RATE = 0.007, 0.002
+WARM_UP_STEPS = 100
+NEVER = -100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Right-padded ids and targets, both (samples, length); NEVER is where no loss is taken."""
+
+    ids: torch.Tensor
+    targets: torch.Tensor
+
+
+def batches(tokens: int, seed: int, pad_id: int, is_new: bool) -> Iterator[Batch]:
+    """Batches without end for a run of `tokens` tokens; the next chunk is written meanwhile.
+
+    Weights that are not new have the first half of the curriculum behind them.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as writer:
+
+        def order(index: int) -> Future[list[Sample]]:
+            share = min(1.0, index * CHUNK_TOKENS / tokens)
+            return writer.submit(make_chunk, index, share if is_new else (1 + share) / 2, seed)
+
+        coming = order(0)
+        for index in count():
+            samples, coming = coming.result(), order(index + 1)
+            yield from _cut(samples, Random(f"toy batches {seed} {index}"), pad_id)
+
+
+def _cut(samples: list[Sample], rng: Random, pad_id: int) -> Iterator[Batch]:
+    groups: list[list[Sample]] = [[]]
+    for sample in sorted(samples, key=lambda s: len(s.ids)):
+        if groups[-1] and (len(groups[-1]) + 1) * len(sample.ids) > BATCH_TOKENS:
+            groups.append([])
+        groups[-1].append(sample)
+    rng.shuffle(groups)
+    for group in groups:
+        yield _pad(group, pad_id)
+
+
+def _pad(group: list[Sample], pad_id: int) -> Batch:
+    length = max(len(sample.ids) for sample in group)
+    ids = torch.full((len(group), length), pad_id)
+    targets = torch.full((len(group), length), NEVER)
+    for row, sample in enumerate(group):
+        end = len(sample.ids)
+        ids[row, :end] = torch.tensor(sample.ids)
+        taught = [i if t else NEVER for i, t in zip(sample.ids, sample.is_taught, strict=True)]
+        targets[row, : end - 1] = torch.tensor(taught[1:])
+    return Batch(ids=ids, targets=targets)
+
+
+def batch_loss(network: LlamaForCausalLM, batch: Batch) -> torch.Tensor:
+    """Mean cross-entropy of the taught tokens; padding lies to the right, so no mask is needed."""
+    hidden = network.model(input_ids=batch.ids, use_cache=False).last_hidden_state
+    is_taught = batch.targets != NEVER
+    return functional.cross_entropy(network.lm_head(hidden[is_taught]), batch.targets[is_taught])
+
+
+def learning_rate_share(step: int, progress: float) -> float:
+    """Warm up over the first steps, then fall in a line to nothing at the end."""
+    return min(1.0, (step + 1) / WARM_UP_STEPS) * max(0.0, 1 - progress)
+
+
+def train(tokens: int, seed: int, start: Path | None = None) -> LlamaForCausalLM:
+    """The network trained from nothing, or further; prints a line every two hundred steps."""
+    tokenizer = build_tokenizer()
+    network = build_network(tokenizer, seed)
+    if start is not None:
+        network.load_state_dict(LlamaForCausalLM.from_pretrained(start).state_dict())
+    matrices = [p for n, p in network.named_parameters() if n.endswith("_proj.weight")]
+    others = [p for n, p in network.named_parameters() if not n.endswith("_proj.weight")]
+    optimizers = [
+        Muon(matrices, lr=MATRIX_RATE, weight_decay=0.1),
+        torch.optim.AdamW(others, lr=OTHER_RATE, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+    rates = [MATRIX_RATE, OTHER_RATE]
+    began, num_tokens, mean_loss = time.perf_counter(), 0, 0.0
+    for step, batch in enumerate(batches(tokens, seed, tokenizer.pad_token_id, start is None)):
+        share = learning_rate_share(step, num_tokens / tokens)
+        for optimizer, rate in zip(optimizers, rates, strict=True):
+            optimizer.param_groups[0]["lr"] = rate * share
+            optimizer.zero_grad(set_to_none=True)
+        loss = batch_loss(network, batch)
+        loss.backward()
+        for optimizer in optimizers:
+            optimizer.step()
+        num_tokens += batch.ids.numel()
+        mean_loss = loss.item() if step == 0 else 0.99 * mean_loss + 0.01 * loss.item()
+        if step % 200 == 0:
+            elapsed_s = time.perf_counter() - began
+            eta_s = elapsed_s * (tokens / num_tokens - 1)
+            print(
+                f"step {step}  loss {mean_loss:.3f}  tokens {num_tokens / 1e6:.2f} M"
+                f"  elapsed {elapsed_s:.0f} s  eta {eta_s:.0f} s",
+                flush=True,
+            )
+        if num_tokens >= tokens:
+            break
+    print(f"trained on {num_tokens} tokens in {time.perf_counter() - began:.0f} s", flush=True)
+    return network
+
+
+def save(network: LlamaForCausalLM, out: Path) -> None:
+    """A folder that transformers and vLLM load as it is; a model card there is left alone."""
+    network.eval().save_pretrained(out)
+    (out / "model.safetensors").chmod(0o644)
+    build_tokenizer().save_pretrained(out)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the model")
+    parser.add_argument("--tokens", type=int, default=20_000_000, help="training tokens, in all")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", type=Path, help="go on from the weights in this folder")
+    arguments = parser.parse_args()
+    save(train(arguments.tokens, arguments.seed, arguments.start), arguments.out)
+    print(report(measure(arguments.out, num_problems=300, num_samples=2)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What a thing is: records, ids, Arrow schemas, the published dataset, manifests."""

@@ -1,0 +1,83 @@
+"""What a folder holds and what made it. Put in place by rename."""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from schemas.records import SCHEMA_VERSION
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardEntry:
+    """One file of rows; its content never changes once it is listed."""
+
+    path: str
+    """Relative to the dataset's folder."""
+    sha256: str
+    num_bytes: int
+    num_rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The identity of a job and, once published, its outcome."""
+
+    digest: str
+    """Names recipe, models, grader, seed and schema: equal digests mean comparable rows."""
+    evidence_digest: str
+    """The same without the labeler: what the stored evidence depends on."""
+    recipe: dict[str, Any]
+    models: dict[str, Any]
+    grader: str
+    seed: int
+    versions: dict[str, str]
+    problems: str
+    """Where the problems came from."""
+    schema_version: int = SCHEMA_VERSION
+    stages: dict[str, Any] = field(default_factory=dict)
+    """Counters of each stage that has run."""
+    summary: dict[str, Any] = field(default_factory=dict)
+    shards: tuple[ShardEntry, ...] = ()
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Puts the manifest in place in one step."""
+    content = {name: getattr(manifest, name) for name in Manifest.__slots__}
+    content["shards"] = [{n: getattr(s, n) for n in ShardEntry.__slots__} for s in manifest.shards]
+    write_atomically(folder / MANIFEST, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a folder, `None` where there is none.
+
+    Raises ValueError when it is damaged or from another schema version.
+    """
+    path = folder / MANIFEST
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        shards = tuple(ShardEntry(**shard) for shard in content.pop("shards"))
+        manifest = Manifest(**content, shards=shards)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if manifest.schema_version != SCHEMA_VERSION:
+        raise ValueError(
+            f"{path} has schema version {manifest.schema_version}, this is {SCHEMA_VERSION}"
+        )
+    return manifest
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Readers see the old text or the new one, also after a crash."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

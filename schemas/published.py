@@ -1,0 +1,81 @@
+"""The published dataset: one row per solution.
+
+`prompt`, `completions` and `labels` are what TRL's and axolotl's stepwise trainers take. The
+columns of counts are lists with one entry per step, in parallel to one another: reading only the
+labels or only the scores of a Parquet file is then many times cheaper than with a list of structs,
+and `completions` and `labels` have to be lists of their own anyway.
+"""
+
+from dataclasses import dataclass
+
+from schemas.records import SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedSolution:
+    """A labelled solution with T steps, of which the first L have a label without a gap."""
+
+    prompt: str
+    """The question."""
+    completions: tuple[str, ...]
+    """L steps, without the whitespace around them."""
+    labels: tuple[bool, ...]
+    """L labels: is the step good?"""
+    unlabelled_steps: tuple[str, ...]
+    """The T - L steps from the first one on that has no label; usually none."""
+    step_labels: tuple[bool | None, ...]
+    """T labels; null where there is no evidence."""
+    mc_scores: tuple[float | None, ...]
+    """T shares of right rollouts after the step: the soft labels."""
+    progress: tuple[float | None, ...]
+    """T ratios of the MC score after the step to the one before it."""
+    num_rollouts: tuple[int, ...]
+    num_correct: tuple[int, ...]
+    num_ungraded: tuple[int, ...]
+    """Rollouts whose answer the grader could not decide; not among num_rollouts."""
+    num_truncated: tuple[int, ...]
+    num_rollout_tokens: tuple[int, ...]
+    num_first: tuple[int, ...]
+    """Rollouts of the first batch: their share of successes is unbiased by any stopping rule."""
+    num_first_correct: tuple[int, ...]
+    stop_reasons: tuple[str, ...]
+    first_error: int | None
+    """0-based index of the first bad step; null when no step is bad."""
+    answer: str | None
+    """The solution's own answer."""
+    is_correct: bool | None
+    """Whether it equals the reference; null when the grader could not tell."""
+    reference_answer: str
+    root_num_rollouts: int
+    root_num_correct: int
+    """The bare problem: of so many attempts so many were right."""
+    num_samples: int
+    """How often the generator wrote exactly this solution."""
+    problem_id: str
+    solution_id: str
+    metadata: str | None
+    """JSON of the problem's other columns."""
+    recipe: str
+    digest: str
+    """Names recipe, models, grader, seed and schema; spelled out in the dataset's manifest."""
+    generator: str | None
+    completer: str
+    sampling: str
+    """JSON: how the solutions were sampled."""
+    completing: str
+    """JSON: how the rollouts were sampled."""
+    seed: int
+    schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        if len(self.completions) != len(self.labels):
+            raise ValueError(
+                f"{len(self.labels)} labels for {len(self.completions)} completions "
+                f"in solution {self.solution_id}"
+            )
+        num_steps = len(self.completions) + len(self.unlabelled_steps)
+        if len(self.step_labels) != num_steps:
+            raise ValueError(
+                f"{len(self.step_labels)} step labels for {num_steps} steps "
+                f"in solution {self.solution_id}"
+            )

@@ -1,0 +1,1 @@
+"""Where models and untrusted things run. Knows nothing of recipes."""

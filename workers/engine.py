@@ -1,0 +1,54 @@
+"""The engine protocol: what a program may ask of a language model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from schemas.generation import Completion, Prompt, Sampling
+
+
+class PromptTooLong(ValueError):
+    """The prompt leaves no room for a single token in the model's context."""
+
+
+class EngineDead(RuntimeError):
+    """The engine stopped working; every request in flight is lost, none of them is wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineStats:
+    """Counters since the engine started. `requests` are completions, not prompts."""
+
+    num_requests: int = 0
+    num_finished: int = 0
+    num_prompt_tokens: int = 0
+    num_cached_prompt_tokens: int = 0
+    """Prompt tokens served from the prefix cache instead of being computed."""
+    num_generated_tokens: int = 0
+    num_preemptions: int = 0
+
+
+class Engine(Protocol):
+    """A language model that completes prompts, many callers at a time."""
+
+    async def complete(
+        self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]
+    ) -> tuple[Completion, ...]:
+        """One completion per seed, in the order of the seeds.
+
+        Raises PromptTooLong when the prompt does not fit, EngineDead when the engine is gone.
+        """
+        ...
+
+    @property
+    def max_concurrency(self) -> int:
+        """How many completions the engine computes at a time."""
+        ...
+
+    def stats(self) -> EngineStats:
+        """Counters since the start."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the model; later calls raise EngineDead."""
+        ...
