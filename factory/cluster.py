@@ -52,6 +52,7 @@ def open_cluster() -> Iterator[None]:
 
 def _quieten_ray_data() -> None:
     """Ray Data tells of each operator on the console; the stage's own progress says it better."""
-    import ray.data  # its import sets up the logger
+    from ray.data import DataContext
 
+    DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)

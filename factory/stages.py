@@ -92,7 +92,6 @@ def run_stage(
         return
     folder = stage.open_pass()
     context = DataContext.get_current()
-    context.enable_progress_bars = False
     context.checkpoint_config = CheckpointConfig(
         id_column="problem_id",
         checkpoint_path=str(folder.with_name(folder.name.replace("pass", "checkpoint"))),

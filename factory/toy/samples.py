@@ -43,8 +43,10 @@ class Sample:
     is_taught: tuple[bool, ...]
 
 
-def make_chunk(index: int, progress: float, seed: int) -> list[Sample]:
-    """One portion of about `CHUNK_TOKENS` tokens, in no special order; `progress` is from 0 to 1.
+def make_chunk(
+    index: int, progress: float, seed: int, num_tokens: int = CHUNK_TOKENS
+) -> list[Sample]:
+    """One portion of about `num_tokens` tokens, in no special order; `progress` is from 0 to 1.
 
     Early portions lean to low levels and hold one drill to two problems; levels are even from the
     half on, drills fade to one to twenty.
@@ -54,7 +56,7 @@ def make_chunk(index: int, progress: float, seed: int) -> list[Sample]:
     drill_share = max(0.05, 0.5 * (1 - progress))
     written: list[list[Segment]] = []
     num_characters = 0
-    while num_characters < CHARACTERS_PER_TOKEN * CHUNK_TOKENS:
+    while num_characters < CHARACTERS_PER_TOKEN * num_tokens:
         is_drill = rng.random() < drill_share / (1 + drill_share)
         segments = _drill(rng, progress) if is_drill else _solution(rng, progress)
         num_characters += sum(len(segment.text) for segment in segments)

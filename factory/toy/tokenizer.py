@@ -89,13 +89,13 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 def _words() -> list[str]:
     """Every piece of text that occurs often in questions and solutions, and a critic's words."""
     seen: Counter[str] = Counter()
-    for problem in make_problems(3000, seed=0, training=True):
+    for problem in make_problems(1000, seed=0, training=True):
         steps = [step.text for step in write_solution(problem, seed=0)]
         for text in (problem.question, *steps):
             seen.update(re.findall(PIECE, text))
     seen.update(re.findall(PIECE, write_answer(problem.value)))
     digits = [space + digit for space in ("", " ") for digit in "0123456789"]
-    frequent = sorted(piece for piece, times in seen.items() if times >= 20)
+    frequent = sorted(piece for piece, times in seen.items() if times >= 8)
     return ["\n\n", *digits, *frequent, *(f" {word}" for word in CRITIC_WORDS.split())]
 
 

@@ -94,14 +94,15 @@ def make_problems(
     for index in range(num):
         level = levels[index % len(levels)]
         family = FAMILIES[index // len(levels) % len(FAMILIES)]
-        problem = _new_problem(family, level, seeds, f"{seed} {index}", problems)
+        problem = new_problem(family, level, seeds, f"{seed} {index}", problems)
         problems[problem.question] = problem
     return list(problems.values())
 
 
-def _new_problem(
+def new_problem(
     family: str, level: int, seeds: range, name: str, known: Container[str]
 ) -> ToyProblem:
+    """The first problem of a seeded row of draws whose question is not known yet."""
     for attempt in range(MAX_ATTEMPTS):
         rng = Random(f"toy problems {name} {attempt}")
         problem = make_problem(family, level, rng.choice(seeds))

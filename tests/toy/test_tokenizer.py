@@ -46,7 +46,9 @@ def test_chat_prompt_and_text_and_end_are_the_training_format() -> None:
 
 
 def test_what_is_trained_on_is_what_is_prompted() -> None:
-    texts = [TOKENIZER.decode(list(sample.ids)) for sample in make_chunk(0, 0.5, 0)[:50]]
+    texts = [
+        TOKENIZER.decode(list(sample.ids)) for sample in make_chunk(0, 0.5, 0, num_tokens=5000)
+    ]
     solutions = [t for t in texts if t.startswith("<|user|>")]
     assert solutions
     assert all(t.count("<|assistant|>") == 1 and t.endswith(END) for t in solutions)

@@ -16,6 +16,7 @@ from factory.toy.world import (
     is_training_question,
     make_problem,
     make_problems,
+    new_problem,
     problem_row,
 )
 
@@ -74,17 +75,29 @@ def test_a_longer_list_begins_with_the_shorter() -> None:
     assert make_problems(5, 5) != make_problems(5, 6)
 
 
+class Everything:
+    """A container that holds whatever it is asked for."""
+
+    def __contains__(self, question: object) -> bool:
+        return True
+
+
+def test_asking_for_more_questions_than_there_are_is_refused() -> None:
+    with pytest.raises(ValueError, match="ask for fewer problems"):
+        new_problem("M", 1, HELD_OUT_SEEDS, "all are known", Everything())
+
+
 def test_levels_can_be_chosen() -> None:
     assert {p.level for p in make_problems(10, 0, levels=(2, 4))} == {2, 4}
 
 
 def test_a_question_does_not_change_with_the_version_of_the_code() -> None:
     problem = make_problem("M", 2, 7)
-    assert (
-        problem.question
-        == "A machine starts with 19. Subtract 13. Add the start number. Add 15. What comes out?"
+    assert problem.answer == "48"
+    assert problem.question == (
+        "A machine starts with 18. Subtract 6. Add the start number. Add the start number."
+        " What comes out?"
     )
-    assert problem.answer == "40"
 
 
 def test_references_are_both_fractions_and_decimals() -> None:
@@ -98,5 +111,5 @@ def test_references_are_both_fractions_and_decimals() -> None:
     [("X", 1, 0), ("W", 0, 0), ("W", 6, 0), ("W", 1, -1), ("W", 1, 2**40)],
 )
 def test_an_impossible_problem_is_refused(family: str, level: int, seed: int) -> None:
-    with pytest.raises(ValueError, match="known|outside"):
+    with pytest.raises(ValueError, match=r"known|outside"):
         make_problem(family, level, seed)

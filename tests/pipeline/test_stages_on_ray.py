@@ -1,0 +1,143 @@
+"""Stages as Ray Data pipelines, on a scripted engine."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from factory.job import ModelSection
+from factory.stages import StageFolder, pending_ids, run_stage
+from schemas.arrow import arrow_schema, to_row
+from schemas.generation import Prompt
+from schemas.records import ProblemGroup, Status
+from workers.admission import Admission
+from workers.program import AnswerGrader
+from workers.scripted_engine import ScriptedEngine
+
+pytestmark = pytest.mark.ray
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A program that notes its own process in the metadata, and fails where told."""
+
+    failing: frozenset[str] = frozenset()
+    sleep_s: float = 0.0
+
+    async def __call__(
+        self, group: ProblemGroup, engine: Admission, grader: AnswerGrader
+    ) -> ProblemGroup:
+        import asyncio
+
+        await asyncio.sleep(self.sleep_s)
+        if group.problem_id in self.failing:
+            raise RuntimeError(f"{group.problem_id} breaks")
+        return replace(group, status=Status.OK, reason=None, metadata=str(os.getpid()))
+
+
+def silent_engine() -> ScriptedEngine:
+    return ScriptedEngine(_reply)
+
+
+def _reply(prompt: Prompt, seed: int) -> str:
+    return "1"
+
+
+def store(folder: Path, num_groups: int) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    groups = [
+        ProblemGroup(problem_id=f"p{i:03d}", question="?", answer="1") for i in range(num_groups)
+    ]
+    path = folder / "problems.parquet"
+    table = pa.Table.from_pylist([to_row(g) for g in groups], schema=arrow_schema(ProblemGroup))
+    pq.write_table(table, path)
+    return [path]
+
+
+def run(source: list[Path], stage: StageFolder, program: Mark) -> None:
+    run_stage(
+        source=source,
+        stage=stage,
+        program=program,
+        section=ModelSection(model="scripted", groups_in_flight=16),
+        tally=None,
+        open_engine=silent_engine,
+    )
+
+
+def rows_of(stage: StageFolder) -> list[dict[str, object]]:
+    return [row for file in stage.files() for row in pq.read_table(file).to_pylist()]
+
+
+def test_a_stage_stores_every_group_once_with_the_frozen_schema(
+    ray_cluster: None, tmp_path: Path
+) -> None:
+    stage = StageFolder(path=tmp_path / "stage")
+    source = store(tmp_path / "in", 50)
+    run(source, stage, Mark())
+    assert sorted(row["problem_id"] for row in rows_of(stage)) == [f"p{i:03d}" for i in range(50)]
+    for file in stage.files():
+        assert pq.read_schema(file).equals(arrow_schema(ProblemGroup), check_metadata=False)
+    assert not pending_ids(source, stage)
+
+
+def test_a_failed_group_is_tried_again_in_a_pass_of_its_own(
+    ray_cluster: None, tmp_path: Path
+) -> None:
+    stage = StageFolder(path=tmp_path / "stage")
+    source = store(tmp_path / "in", 20)
+    run(source, stage, Mark(failing=frozenset({"p003", "p011"})))
+    assert stage.statuses()["p003"] is Status.FAILED
+    [failed] = [row for row in rows_of(stage) if row["problem_id"] == "p003"]
+    assert failed["reason"] == "RuntimeError: p003 breaks"
+    first_pass = {f.name: f.read_bytes() for f in stage.files()}
+    run(source, stage, Mark())
+    assert set(stage.statuses().values()) == {Status.OK}
+    assert len(stage.passes()) == 2
+    assert first_pass.items() <= {f.name: f.read_bytes() for f in stage.files()}.items()
+    assert len(rows_of(stage)) == 22
+
+
+def test_a_finished_stage_is_not_run_again(ray_cluster: None, tmp_path: Path) -> None:
+    stage = StageFolder(path=tmp_path / "stage")
+    source = store(tmp_path / "in", 5)
+    run(source, stage, Mark())
+    before = {f: f.stat().st_mtime_ns for f in stage.files()}
+    run(source, stage, Mark(failing=frozenset({"p001"})))
+    assert {f: f.stat().st_mtime_ns for f in stage.files()} == before
+
+
+def test_a_driver_killed_in_the_middle_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    stage = StageFolder(path=tmp_path / "stage")
+    source = store(tmp_path / "in", 120)
+    script = textwrap.dedent(
+        f"""
+        from pathlib import Path
+        from factory.cluster import open_cluster
+        from factory.stages import StageFolder
+        from tests.pipeline.test_stages_on_ray import Mark, run
+        with open_cluster():
+            run([Path({str(source[0])!r})], StageFolder(path=Path({str(stage.path)!r})),
+                Mark(sleep_s=0.5))
+        """
+    )
+    command = [sys.executable, "-c", script]
+    driver = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
+    deadline_s = time.monotonic() + 120
+    while len(stage.files()) < 3 and time.monotonic() < deadline_s:
+        time.sleep(0.05)
+    os.killpg(driver.pid, signal.SIGKILL)
+    driver.wait()
+    stored = {f: f.read_bytes() for f in stage.files()[:3]}
+    assert 0 < len(stage.statuses()) < 120
+    assert subprocess.run(command, timeout=240, stdout=subprocess.DEVNULL).returncode == 0
+    assert sorted(r["problem_id"] for r in rows_of(stage)) == [f"p{i:03d}" for i in range(120)]
+    assert all(f.read_bytes() == content for f, content in stored.items())
