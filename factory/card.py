@@ -36,26 +36,42 @@ def _header(output_format: str) -> dict[str, Any]:
     return header
 
 
+def _contents(summary: dict[str, Any]) -> str:
+    if not summary["num_solutions"]:
+        return (
+            "No solution: every problem was dropped or failed, for the reasons below. `datasets`\n"
+            "loads a dataset without rows only with `streaming=True`."
+        )
+    steps = summary["num_steps"]
+    return (
+        f"{summary['num_solutions']:,} solutions of {summary['num_problems_ok']:,} problems, "
+        f"{steps:,} steps: {percent(summary['num_good'], steps)} good, "
+        f"{percent(summary['num_bad'], steps)} bad, {percent(summary['num_undecided'], steps)} "
+        "without a label.\nEach label comes with the counts it was made from."
+    )
+
+
+def _model(model: dict[str, Any]) -> str:
+    if model["fingerprint"]:
+        return f"`{model['model']}`, its files' fingerprint `{model['fingerprint']}`"
+    revision = model.get("revision")
+    return f"`{model['model']}`" + (f", revision `{revision}`" if revision else "")
+
+
 def _body(manifest: Manifest, output_format: str) -> str:
     summary, recipe = manifest.summary, manifest.recipe
-    steps = summary["num_steps"]
     load = (
         'load_dataset("<this dataset>", split="train")'
         if output_format == "parquet"
         else 'load_from_disk("<this folder>")'
     )
     models = "\n".join(
-        f"| {role} | `{model['model']}` | `{model['fingerprint'] or 'by its Hub revision'}` |"
-        for role, model in manifest.models.items()
-        if model
+        f"| {role} | {_model(model)} |" for role, model in manifest.models.items() if model
     )
     funnel = "\n".join(f"- {line}" for line in funnel_lines(summary))
     return f"""# Process labels by `{recipe["name"]}`
 
-{summary["num_solutions"]:,} solutions of {summary["num_problems_ok"]:,} problems with
-{steps:,} labelled steps: {percent(summary["num_good"], steps)} good,
-{percent(summary["num_bad"], steps)} bad, {percent(summary["num_undecided"], steps)} without a
-label. Each label comes with the counts it was made from.
+{_contents(summary)}
 
 ```python
 from datasets import {load.split("(")[0]}
@@ -65,16 +81,19 @@ rows = {load}
 
 ## How it was made
 
-Recipe `{recipe["name"]}`: {recipe["summary"]}. Digest `{manifest.digest}`, evidence
-`{manifest.evidence_digest}`, seed {manifest.seed}, graded by {manifest.grader}.
+Recipe `{recipe["name"]}`: {recipe["summary"]}.
 
-| role | model | files |
-|---|---|---|
+| | |
+|---|---|
 {models}
+| digest | `{manifest.digest}`, of the evidence alone `{manifest.evidence_digest}` |
+| seed | {manifest.seed} |
+| grader | {manifest.grader} |
 
 {funnel}
-- {summary["num_rollouts"]:,} rollouts behind the published steps,
-  {summary["num_rollout_tokens"]:,} tokens generated for them
+- {summary["num_rollouts"]:,} rollouts behind the published steps; where solutions begin alike, they
+  share rollouts, and each counts them
+- {summary["num_rollout_tokens"]:,} tokens generated, those of every rollout once
 - {summary["num_rollouts_truncated"]:,} rollouts were cut at the token limit,
   {summary["num_rollouts_ungraded"]:,} could not be graded and count as neither right nor wrong
 

@@ -1,5 +1,6 @@
 """The command line: one command per verb. Bad input ends with one line and exit code 2."""
 
+import errno
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
 
 from factory.errors import InputError
 
@@ -18,6 +21,13 @@ app = typer.Typer(
 )
 out = Console()
 err = Console(stderr=True)
+
+INTERRUPTED = 130
+PERSONS_ERRNOS = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR,
+    errno.EISDIR, errno.ENAMETOOLONG,
+}  # fmt: skip
+"""What a person can do something about; any other OSError is a bug and keeps its traceback."""
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for everything the job makes.")]
 
@@ -54,7 +64,9 @@ def relabel(
 @app.command()
 def show(
     folder: Annotated[Path, typer.Argument(help="A job's folder, or a dataset's.")],
-    solutions: Annotated[int, typer.Option("--solutions", "-n", help="How many to print.")] = 3,
+    solutions: Annotated[
+        int, typer.Option("--solutions", "-n", min=0, help="How many to print.")
+    ] = 3,
 ) -> None:
     """Print a job's summary and a few labelled solutions."""
     from factory.report.show import show as run
@@ -67,8 +79,11 @@ def recipes() -> None:
     """List the recipes that ship with the factory."""
     from factory.recipes import load_recipe, recipe_names
 
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
     for name in recipe_names():
-        out.print(f"[bold]{name:<16}[/] {escape(load_recipe(name).summary)}")
+        table.add_row(name, Text(load_recipe(name).summary))
+    out.print(table)
 
 
 @app.command()
@@ -83,15 +98,27 @@ def demo(
 
 
 def main() -> None:
-    """The console script."""
+    """The console script. Bad input leaves with 2, an unusable disk with 1, Ctrl-C with 130."""
     try:
         app(standalone_mode=True)
     except InputError as error:
-        err.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+        _print_error(str(error))
         sys.exit(2)
-    except KeyboardInterrupt:
-        err.print("stopped; what is done is kept: run the same command again to go on")
-        sys.exit(130)
+    except OSError as error:
+        if error.errno not in PERSONS_ERRNOS:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        _print_error(f"{place}{error.strerror}: free or choose another place and run it again")
+        sys.exit(1)
+    except SystemExit as left:
+        if left.code == INTERRUPTED:
+            err.print("stopped; what is done is kept: run the same command again to go on")
+        raise
+
+
+def _print_error(message: str) -> None:
+    line = " ".join(message.split("\n"))
+    err.print(f"[red]error:[/] {escape(line)}", soft_wrap=True, highlight=False)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from factory.core.recipe import Recipe
-from factory.errors import InputError
+from factory.errors import InputError, shortened
 from factory.job import Job
 from factory.models import model_identity
 from schemas.ids import digest_of
@@ -42,8 +42,13 @@ def job_manifest(job: Job, recipe: Recipe) -> Manifest:
         grader=GRADER_VERSION,
         seed=job.seed,
         versions=package_versions(),
-        problems=job.problems.path,
+        problems=_shareable(job.problems.path),
     )
+
+
+def _shareable(path: str) -> str:
+    """A file's name without its folders: the manifest is published, this machine is not."""
+    return Path(path).name if Path(path).is_absolute() else path
 
 
 def label_digest(evidence_digest: str, recipe: Recipe) -> str:
@@ -59,7 +64,7 @@ def check_folder(folder: Path, manifest: Manifest) -> Manifest | None:
     try:
         found = read_manifest(folder)
     except ValueError as error:
-        raise InputError(f"{error}; choose another --out") from error
+        raise InputError(f"{shortened(error)}; choose another --out") from error
     if found is None:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InputError(f"{folder} exists and was not made by a job; choose another --out")

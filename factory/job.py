@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from factory.core.prompts import STEP_BY_STEP
-from factory.errors import InputError
+from factory.errors import InputError, shortened
 
 
 class Section(BaseModel):
@@ -21,7 +21,7 @@ class Section(BaseModel):
 class ProblemsSection(Section):
     """Where problems come from: a JSONL or Parquet file, a folder of either, or a Hub dataset."""
 
-    path: str
+    path: str = Field(min_length=1)
     split: str = "train"
     """Split of a Hub dataset."""
     config: str | None = None
@@ -37,7 +37,7 @@ class ProblemsSection(Section):
 class ModelSection(Section):
     """A model, the engines that serve it and what each of them gets."""
 
-    model: str
+    model: str = Field(min_length=1)
     """A folder in Hugging Face's layout, or a Hub id."""
     system: str | None = STEP_BY_STEP
     device: Literal["auto", "cpu", "gpu"] = "auto"
@@ -94,10 +94,8 @@ def load_job(path: Path) -> Job:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise InputError(f"{path}{line}: not YAML: {getattr(error, 'problem', error)}") from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
+        raise InputError(_not_yaml(path, error)) from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: a job file is a mapping with at least 'problems' in it")
     try:
@@ -107,6 +105,12 @@ def load_job(path: Path) -> Job:
     if job.generator is None and job.completer is None:
         raise InputError(f"{path}: name a model: add 'generator: {{model: ...}}'")
     return _with_absolute_paths(job, path.parent)
+
+
+def _not_yaml(path: Path, error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    line = f":{mark.line + 1}" if mark else ""
+    return f"{path}{line}: not YAML: {shortened(getattr(error, 'problem', None) or error)}"
 
 
 def _first_problem(path: Path, error: ValidationError, lines: dict[tuple[Any, ...], int]) -> str:
@@ -121,8 +125,8 @@ def _first_problem(path: Path, error: ValidationError, lines: dict[tuple[Any, ..
         hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
         return f"{place}: unknown field {field}: {hint}"
     if first["type"] == "missing":
-        return f"{place}: {field} is missing"
-    return f"{place}: {field}: {first['msg']}, not {first['input']!r}"
+        return f"{place}: {field} is missing: add it"
+    return f"{place}: {field}: {first['msg']}, not {shortened(repr(first['input']))}"
 
 
 def _known_fields(where: tuple[Any, ...]) -> list[str]:
@@ -147,11 +151,15 @@ def _lines(
 
 
 def _with_absolute_paths(job: Job, folder: Path) -> Job:
-    """Relative paths that exist beside the job file are meant; other names may be Hub ids."""
+    """Relative paths that exist beside the job file are meant; other names may be Hub ids.
+
+    A name whose folder exists is a path too, though there is nothing at its end: no Hub id.
+    """
 
     def resolved(name: str) -> str:
-        beside = folder / name
-        return str(beside.resolve()) if beside.exists() else name
+        beside = folder / Path(name).expanduser()
+        is_inside = len(Path(name).parts) > 1 and beside.parent.is_dir()
+        return str(beside.resolve()) if is_inside or beside.exists() else name
 
     problems = job.problems.model_copy(update={"path": resolved(job.problems.path)})
     models = {

@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,11 @@ class StageRun:
 
 
 Watch = Callable[[StageRun], AbstractContextManager[None]]
+
+
+def unwatched(run: StageRun) -> AbstractContextManager[None]:
+    """A `Watch` that looks away."""
+    return nullcontext()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,5 +209,6 @@ def _plain(counts: Any) -> dict[str, Any]:
         "num_ok": counts.num_ok,
         "num_dropped": counts.num_dropped,
         "num_failed": counts.num_failed,
+        "working_s": counts.working_s,
         **engine_summary(counts.engine),
     }

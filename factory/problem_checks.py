@@ -1,18 +1,20 @@
 """Checks that need a grader or a tokenizer, made before a job starts."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
-from typing import Any
 
+from factory.core.prompts import SolvePrompt
 from factory.core.recipe import Recipe
-from factory.errors import InputError
+from factory.errors import InputError, shortened
 from factory.job import Job, ModelSection
 from factory.models import context_length
 from factory.problems import PlacedProblem, read_problems
 from factory.programs.sample import QUESTION_TOO_LONG
 from schemas.records import ProblemGroup, Status
 from workers.grading import Grader
+from workers.vllm_dialect import Dialect
 
 CHECKED_TOGETHER = 1_000
 TEMPLATE_BYTES = 512
@@ -43,8 +45,8 @@ def _check_answers(problems: Iterable[PlacedProblem], grader: Grader) -> None:
     for problem, is_bad in zip(chunk, bad, strict=True):
         if is_bad:
             raise InputError(
-                f"{problem.place}: answer {problem.group.answer!r} cannot be compared with "
-                "anything: write it as a number or in LaTeX"
+                f"{problem.place}: answer {shortened(problem.group.answer, 80)!r} cannot be "
+                "compared with anything: write it as a number or in LaTeX"
             )
 
 
@@ -56,8 +58,9 @@ def _checked_length(problem: PlacedProblem, too_long: "_LengthCheck", job: Job) 
     if job.problems.too_long == "drop":
         return replace(group, status=Status.DROPPED, reason=QUESTION_TOO_LONG, solutions=())
     raise InputError(
-        f"{problem.place}: question of {num_tokens} tokens does not fit the model's context of "
-        f"{too_long.context}: raise max_model_len, or set problems.too_long to 'drop'"
+        f"{problem.place}: question of {num_tokens:,} tokens with its chat template does not fit "
+        f"the model's context of {too_long.context:,}: raise max_model_len, or set "
+        "problems.too_long to 'drop'"
     )
 
 
@@ -67,7 +70,8 @@ class _LengthCheck:
     def __init__(self, section: ModelSection) -> None:
         self.context = context_length(section)
         self._section = section
-        self._tokenizer: Any = None
+        self._prompt = SolvePrompt(system=section.system)
+        self._dialect: Dialect | None = None
 
     def __call__(self, question: str) -> int | None:
         if self.context is None:
@@ -75,12 +79,15 @@ class _LengthCheck:
         system = self._section.system or ""
         if len(question.encode()) + len(system.encode()) + TEMPLATE_BYTES < self.context:
             return None  # a token is at least a byte
-        if self._tokenizer is None:
-            from transformers import AutoTokenizer
-
-            self._tokenizer = AutoTokenizer.from_pretrained(self._section.model)
-        system_turn = [{"role": "system", "content": system}] if system else []
-        turns = [*system_turn, {"role": "user", "content": question}]
-        ids = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True)
-        num_tokens = len(ids["input_ids"] if hasattr(ids, "keys") else ids)
+        if self._dialect is None:
+            self._dialect = _open_dialect(self._section.model)
+        num_tokens = len(self._dialect.encode(self._prompt(question)))
         return num_tokens if num_tokens >= self.context else None
+
+
+def _open_dialect(model: str) -> Dialect:
+    """What the engine will make of prompts, of any length: they are counted here, not refused."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model, model_max_length=sys.maxsize)
+    return Dialect(tokenizer, sys.maxsize)

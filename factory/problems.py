@@ -1,17 +1,17 @@
 """Reading problems: from JSONL, Parquet or a Hub dataset to problem groups, or one clear error."""
 
 import json
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from decimal import Decimal
+from itertools import islice
 from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from factory.core.answers import extract_answer, reference_answer
 from factory.core.steps import StepStyle, split_steps
-from factory.errors import InputError
+from factory.errors import InputError, shortened
+from factory.input_rows import InputRow, input_rows
 from factory.job import ProblemsSection
 from schemas.ids import content_id
 from schemas.records import ProblemGroup, Solution, Verdict
@@ -22,15 +22,6 @@ USUAL_COLUMNS = {
     "problem_id": ("problem_id",),
     "solutions": ("solutions",),
 }
-FILE_SUFFIXES = (".jsonl", ".json", ".parquet")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InputRow:
-    """A row of the input and where it stands."""
-
-    place: str
-    values: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,91 +39,20 @@ def read_problems(section: ProblemsSection, step_style: StepStyle) -> Iterator[P
     empty question or answer, a problem_id that occurs twice, a solution without steps.
     """
     places: dict[str, str] = {}
-    for row in _limited(_rows(section), section.limit):
-        group = _group(row, _columns(row, section), step_style)
+    for row in islice(input_rows(section), section.limit):
+        columns = _columns(row, section)
+        group = _group(row, columns, step_style)
         if group.problem_id in places:
+            named = columns["problem_id"]
+            what = f"{named} {shortened(group.problem_id)!r}" if named else "the same question"
             raise InputError(
-                f"{row.place}: problem_id {group.problem_id!r} occurs at "
-                f"{places[group.problem_id]} already: remove one of the two rows"
+                f"{row.place}: {what} stands at {places[group.problem_id]} already: remove one of "
+                f"the two rows, or give each {'its own' if named else 'a problem_id'}"
             )
         places[group.problem_id] = row.place
         yield PlacedProblem(place=row.place, group=group)
     if not places:
-        raise InputError(f"{section.path} holds no problems")
-
-
-def _limited(rows: Iterable[InputRow], limit: int | None) -> Iterator[InputRow]:
-    for number, row in enumerate(rows):
-        if number == limit:
-            return
-        yield row
-
-
-def _rows(section: ProblemsSection) -> Iterator[InputRow]:
-    path = Path(section.path)
-    if path.is_dir():
-        files = sorted(f for f in path.rglob("*") if f.suffix in FILE_SUFFIXES)
-        if not files:
-            raise InputError(f"{path} holds no {', '.join(FILE_SUFFIXES)} file")
-        for file in files:
-            yield from _file_rows(file)
-    elif path.is_file():
-        yield from _file_rows(path)
-    elif path.suffix in FILE_SUFFIXES or path.is_absolute() or section.path.startswith("."):
-        raise InputError(f"problems.path: {path} does not exist")
-    else:
-        yield from _hub_rows(section)
-
-
-def _file_rows(path: Path) -> Iterator[InputRow]:
-    if path.suffix == ".parquet":
-        yield from _parquet_rows(path)
-    elif path.suffix in FILE_SUFFIXES:
-        yield from _jsonl_rows(path)
-    else:
-        raise InputError(f"{path}: problems come as {', '.join(FILE_SUFFIXES)}, or from the Hub")
-
-
-def _jsonl_rows(path: Path) -> Iterator[InputRow]:
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            place = f"{path}:{number}"
-            if not line.strip():
-                continue
-            try:
-                values = json.loads(line)
-            except ValueError as error:
-                raise InputError(f"{place}: not a JSON line: {error}") from error
-            if not isinstance(values, dict):
-                raise InputError(f"{place}: each line is a JSON object, not {line[:40]!r}")
-            yield InputRow(place=place, values=values)
-
-
-def _parquet_rows(path: Path) -> Iterator[InputRow]:
-    try:
-        number = 0
-        for batch in pq.ParquetFile(path).iter_batches(batch_size=1000):
-            for values in batch.to_pylist():
-                number += 1
-                yield InputRow(place=f"{path} row {number}", values=values)
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: not a readable Parquet file: {error}") from error
-
-
-def _hub_rows(section: ProblemsSection) -> Iterator[InputRow]:
-    from datasets import load_dataset
-
-    try:
-        rows = load_dataset(section.path, section.config, split=section.split, streaming=True)
-        for number, values in enumerate(rows, start=1):
-            yield InputRow(place=f"{section.path} row {number}", values=dict(values))
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(
-            f"problems.path: {section.path!r} is no file here, and loading it from the Hub "
-            f"failed: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        ) from error
+        raise InputError(f"problems.path: {section.path} holds no problems")
 
 
 def _columns(row: InputRow, section: ProblemsSection) -> dict[str, str | None]:
@@ -146,7 +66,8 @@ def _columns(row: InputRow, section: ProblemsSection) -> dict[str, str | None]:
             wanted = repr(named) if named else " or ".join(map(repr, usual))
             raise InputError(
                 f"{row.place}: no column {wanted} for the {field}: the row has "
-                f"{', '.join(row.values)}; name it under problems.columns.{field}"
+                f"{shortened(', '.join(row.values)) or 'none'}; name it under "
+                f"problems.columns.{field}"
             )
     return found
 
@@ -166,7 +87,7 @@ def _group(row: InputRow, columns: dict[str, str | None], step_style: StepStyle)
         problem_id=problem_id,
         question=question,
         answer=answer,
-        metadata=json.dumps(rest, ensure_ascii=False, default=str) if rest else None,
+        metadata=json.dumps(_finite(rest), ensure_ascii=False, default=str) if rest else None,
         solutions=tuple(_given_solutions(row, columns["solutions"], problem_id, step_style)),
     )
 
@@ -174,13 +95,22 @@ def _group(row: InputRow, columns: dict[str, str | None], step_style: StepStyle)
 def _text(row: InputRow, column: str | None) -> str:
     assert column is not None
     value = row.values[column]
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        value = str(value)
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        value = None if str(value).lower() == "nan" else str(value)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise InputError(f"{row.place}: {column} is empty: fill it in or remove the row")
     if not isinstance(value, str):
-        raise InputError(f"{row.place}: {column} must be text, not {value!r}")
-    if not value.strip():
-        raise InputError(f"{row.place}: {column} is empty")
+        raise InputError(f"{row.place}: {column} must be text, not {shortened(repr(value), 80)}")
     return value
+
+
+def _finite(value: Any) -> Any:
+    """The value with null for every number that JSON has no word for."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _given_solutions(
@@ -189,13 +119,16 @@ def _given_solutions(
     """Each given solution once, as a text or as a list of steps."""
     given = row.values[column] if column else []
     if not isinstance(given, list):
-        raise InputError(f"{row.place}: {column} must be a list of solutions, not {given!r}")
+        raise InputError(
+            f"{row.place}: {column} must be a list of solutions, not {shortened(repr(given), 80)}"
+        )
     seen: dict[str, int] = {}
     steps_of: dict[str, tuple[str, ...]] = {}
     for number, solution in enumerate(given, start=1):
-        steps = _given_steps(solution, step_style)
-        if not steps:
-            raise InputError(f"{row.place}: {column}, solution {number}, has no steps")
+        try:
+            steps = _given_steps(solution, step_style)
+        except ValueError as error:
+            raise InputError(f"{row.place}: {column}, solution {number}, {error}") from error
         solution_id = content_id(problem_id, "".join(steps))
         seen[solution_id] = seen.get(solution_id, 0) + 1
         steps_of[solution_id] = steps
@@ -212,10 +145,23 @@ def _given_solutions(
 
 
 def _given_steps(solution: Any, step_style: StepStyle) -> tuple[str, ...]:
-    """Steps given as a list are taken as they are, with blank lines put between them."""
+    """Steps given as a list are taken as they are, with blank lines put between them.
+
+    Raises ValueError for a solution that is of another type or without steps.
+    """
     if isinstance(solution, str):
-        return split_steps(solution, step_style)
-    if isinstance(solution, list) and all(isinstance(s, str) and s.strip() for s in solution):
-        *inner, last = solution or [""]
-        return (*(s if s[-1].isspace() else f"{s}\n\n" for s in inner), last) if last else ()
-    return ()
+        steps: tuple[Any, ...] = split_steps(solution, step_style)
+    elif isinstance(solution, list):
+        steps = tuple(solution)
+    else:
+        kind = "null" if solution is None else type(solution).__name__
+        raise ValueError(f"must be a text or a list of steps, not {kind}")
+    if not steps:
+        raise ValueError("has no steps: fill it in or remove it")
+    for number, step in enumerate(steps, start=1):
+        if not isinstance(step, str) or not step.strip():
+            raise ValueError(f"step {number} must be text, not {shortened(repr(step), 80)}")
+    if isinstance(solution, str):
+        return steps
+    *inner, last = steps
+    return (*(s if s[-1].isspace() else f"{s}\n\n" for s in inner), last)

@@ -9,7 +9,7 @@ from factory.card import dataset_card
 from factory.core.labelers import Labeler
 from factory.core.publishing import Provenance
 from factory.job import OutputSection
-from factory.shards import write_shards
+from factory.shards import published_schema, write_shards
 from schemas.manifest import Manifest, write_atomically, write_manifest
 
 
@@ -21,28 +21,31 @@ def publish(
     labeler: Labeler,
     output: OutputSection,
 ) -> Manifest:
-    """Replaces the dataset in `folder` by one made from this evidence, in one step.
+    """Replaces the dataset in `folder` by one made from this evidence, when all of it is written.
 
     Returns the manifest with the summary and, for Parquet, the shards.
     """
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    shards, summary = write_shards(
-        evidence,
-        temporary,
-        labeler,
-        provenance_of(manifest),
-        rows_per_shard=output.rows_per_shard,
-        rows_per_row_group=output.rows_per_row_group,
-    )
-    if output.format == "arrow":
-        _rewrite_as_arrow(temporary)
-        shards = []
-    manifest = replace(manifest, shards=tuple(shards), summary=summary.as_dict())
-    write_atomically(temporary / "README.md", dataset_card(manifest, output.format))
-    write_manifest(temporary, manifest)
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)
+    try:
+        shards, summary = write_shards(
+            evidence,
+            temporary,
+            labeler,
+            provenance_of(manifest),
+            rows_per_shard=output.rows_per_shard,
+            rows_per_row_group=output.rows_per_row_group,
+        )
+        if output.format == "arrow":
+            _rewrite_as_arrow(temporary, summary.num_solutions)
+            shards = []
+        manifest = replace(manifest, shards=tuple(shards), summary=summary.as_dict())
+        write_atomically(temporary / "README.md", dataset_card(manifest, output.format))
+        write_manifest(temporary, manifest)
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
     return manifest
 
 
@@ -60,12 +63,16 @@ def provenance_of(manifest: Manifest) -> Provenance:
     )
 
 
-def _rewrite_as_arrow(folder: Path) -> None:
+def _rewrite_as_arrow(folder: Path, num_rows: int) -> None:
     """Turns Parquet shards into what `datasets.load_from_disk` reads."""
-    from datasets import Dataset
+    from datasets import Dataset, disable_progress_bars
 
+    disable_progress_bars()
     files = [str(f) for f in sorted((folder / "data").glob("*.parquet"))]
     cache = folder / ".cache"
-    Dataset.from_parquet(files, cache_dir=str(cache)).save_to_disk(str(folder))
+    if num_rows:
+        Dataset.from_parquet(files, cache_dir=str(cache)).save_to_disk(str(folder))
+    else:  # `datasets` makes no split of no rows
+        Dataset(published_schema().empty_table()).save_to_disk(str(folder), num_shards=1)
     shutil.rmtree(folder / "data")
-    shutil.rmtree(cache)
+    shutil.rmtree(cache, ignore_errors=True)

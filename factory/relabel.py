@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from factory.errors import InputError
+from factory.core.recipe import Recipe
+from factory.errors import InputError, shortened
 from factory.identity import check_folder, label_digest
 from factory.job import OutputSection
 from factory.pipeline import JobFolder, load_recipe_or_refuse
@@ -18,20 +20,19 @@ def relabel(folder: Path, recipe_name: str, out: Path) -> Manifest:
     the recipe's. Raises InputError when there is no evidence.
     """
     recipe = load_recipe_or_refuse(recipe_name)
-    source = read_manifest(folder)
+    try:
+        source = read_manifest(folder)
+    except ValueError as error:
+        raise InputError(shortened(error)) from error
     evidence = JobFolder(path=folder).estimate.files()
     if source is None or not evidence:
-        raise InputError(f"{folder} holds no evidence: give the folder of a 'prm-factory label'")
-    described = recipe.description
+        raise InputError(
+            f"{folder} holds no evidence: give the folder that 'prm-factory label' made with --out"
+        )
     manifest = replace(
         source,
         digest=label_digest(source.evidence_digest, recipe),
-        recipe={
-            **source.recipe,
-            "name": recipe.name,
-            "summary": recipe.summary,
-            "labeler": described["labeler"],
-        },
+        recipe=_relabelled(source.recipe, recipe),
     )
     check_folder(out, manifest)
     manifest = publish(
@@ -43,3 +44,20 @@ def relabel(folder: Path, recipe_name: str, out: Path) -> Manifest:
     )
     write_manifest(out, manifest)
     return manifest
+
+
+def _relabelled(source: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
+    """How the rows were really made: the stored evidence's recipe with the new labeler.
+
+    It bears the new recipe's name alone only if that would have bought the same evidence.
+    """
+    described = recipe.description
+    own = ("name", "summary", "labeler")
+    if {**described, **{k: source[k] for k in own}} == source:
+        return described
+    return {
+        **source,
+        "name": f"{recipe.name} on {source['name']}",
+        "summary": f"the labels of {recipe.name} on the evidence of {source['name']}",
+        "labeler": described["labeler"],
+    }

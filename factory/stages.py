@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from factory.errors import InputError
 from factory.job import ModelSection
 from schemas.records import Status
 from workers.engine import Engine
@@ -82,9 +83,10 @@ def run_stage(
     """Runs `program` over the groups of `source` that this stage has not settled yet.
 
     A group that failed in an earlier pass is tried again. Needs a Ray that is initialised.
+    Raises InputError when an engine cannot be started.
     """
     import ray
-    from ray.data import ActorPoolStrategy, DataContext
+    from ray.data import DataContext
     from ray.data.checkpoint import CheckpointConfig
 
     pending = pending_ids(source, stage)
@@ -97,27 +99,23 @@ def run_stage(
         checkpoint_path=str(folder.with_name(folder.name.replace("pass", "checkpoint"))),
         delete_checkpoint_on_success=False,
     )
-    tasks_in_flight = max(1, section.groups_in_flight // GROUPS_PER_BLOCK)
     groups = ray.data.read_parquet([str(f) for f in source], num_cpus=0.1)
-    wanted = ray.put(pending)
-    (
-        groups.map_batches(_Only(wanted), batch_format="pyarrow", num_cpus=0.1)
-        .repartition(target_num_rows_per_block=GROUPS_PER_BLOCK)
-        .map_batches(
-            EngineWorker,
-            fn_constructor_args=(open_engine or Opener(section=section), Grader, program, tally),
-            batch_size=None,
-            batch_format="pyarrow",
-            compute=ActorPoolStrategy(
-                size=section.num_engines,
-                max_tasks_in_flight_per_actor=2 * tasks_in_flight,
-                max_concurrent_calls_per_actor=tasks_in_flight,
-            ),
-            num_cpus=section.num_cpus,
-            num_gpus=num_gpus(section),
-        )
-        .write_parquet(str(folder), ray_remote_args={"num_cpus": 0.1})
+    wanted = groups.map_batches(_Only(ray.put(pending)), batch_format="pyarrow", num_cpus=0.1)
+    worked = wanted.repartition(target_num_rows_per_block=GROUPS_PER_BLOCK).map_batches(
+        EngineWorker,
+        fn_constructor_args=(open_engine or Opener(section=section), Grader, program, tally),
+        batch_size=None,
+        batch_format="pyarrow",
+        **_placement(section),
     )
+    try:
+        worked.write_parquet(str(folder), ray_remote_args={"num_cpus": 0.1})
+    except ray.exceptions.ActorDiedError as error:
+        if "creation task" not in str(error):
+            raise
+        raise InputError(
+            f"the engine for {section.model} did not start: {_last_line(str(error))}"
+        ) from error
     (folder / DONE).touch()
 
 
@@ -145,6 +143,26 @@ def _has_gpus() -> bool:
     import ray
 
     return ray.cluster_resources().get("GPU", 0) > 0
+
+
+def _placement(section: ModelSection) -> dict[str, Any]:
+    """Workers, what each reserves, and how many blocks each has at a time."""
+    from ray.data import ActorPoolStrategy
+
+    blocks_in_flight = max(1, section.groups_in_flight // GROUPS_PER_BLOCK)
+    return {
+        "compute": ActorPoolStrategy(
+            size=section.num_engines,
+            max_tasks_in_flight_per_actor=2 * blocks_in_flight,
+            max_concurrent_calls_per_actor=blocks_in_flight,
+        ),
+        "num_cpus": section.num_cpus,
+        "num_gpus": num_gpus(section),
+    }
+
+
+def _last_line(text: str) -> str:
+    return text.strip().splitlines()[-1].strip()
 
 
 @dataclass(frozen=True)

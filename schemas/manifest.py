@@ -60,24 +60,25 @@ def read_manifest(folder: Path) -> Manifest | None:
     if not path.exists():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        shards = tuple(ShardEntry(**shard) for shard in content.pop("shards"))
-        manifest = Manifest(**content, shards=shards)
+        content = dict(json.loads(path.read_text(encoding="utf-8")))
+        version = content["schema_version"]
+        if version == SCHEMA_VERSION:
+            shards = tuple(ShardEntry(**shard) for shard in content.pop("shards"))
+            return Manifest(**content, shards=shards)
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
-    if manifest.schema_version != SCHEMA_VERSION:
-        raise ValueError(
-            f"{path} has schema version {manifest.schema_version}, this is {SCHEMA_VERSION}"
-        )
-    return manifest
+    raise ValueError(f"{path} has schema version {version}, this is {SCHEMA_VERSION}")
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Readers see the old text or the new one, also after a crash."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

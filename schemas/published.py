@@ -10,6 +10,12 @@ from dataclasses import dataclass
 
 from schemas.records import SCHEMA_VERSION
 
+PER_STEP = (
+    "step_labels", "mc_scores", "progress", "num_rollouts", "num_correct", "num_ungraded",
+    "num_truncated", "num_rollout_tokens", "num_first", "num_first_correct", "stop_reasons",
+)  # fmt: skip
+"""The columns with one entry per step."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedSolution:
@@ -26,7 +32,8 @@ class PublishedSolution:
     step_labels: tuple[bool | None, ...]
     """T labels; null where there is no evidence."""
     mc_scores: tuple[float | None, ...]
-    """T shares of right rollouts after the step: the soft labels."""
+    """T shares of right rollouts after the step: the soft labels. A recipe may count the steps
+    after an error as 0; the counts below never change."""
     progress: tuple[float | None, ...]
     """T ratios of the MC score after the step to the one before it."""
     num_rollouts: tuple[int, ...]
@@ -74,8 +81,8 @@ class PublishedSolution:
                 f"in solution {self.solution_id}"
             )
         num_steps = len(self.completions) + len(self.unlabelled_steps)
-        if len(self.step_labels) != num_steps:
-            raise ValueError(
-                f"{len(self.step_labels)} step labels for {num_steps} steps "
-                f"in solution {self.solution_id}"
-            )
+        for name in PER_STEP:
+            if (num_entries := len(getattr(self, name))) != num_steps:
+                raise ValueError(
+                    f"{num_entries} {name} for {num_steps} steps in solution {self.solution_id}"
+                )

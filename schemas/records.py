@@ -78,7 +78,7 @@ class Evidence:
     num_correct: int
     num_ungraded: int
     num_truncated: int
-    """Rollouts cut at the token limit; they are among those counted above."""
+    """Rollouts cut before they ended; they are among those counted above."""
     num_tokens: int
     """Tokens generated."""
     num_rounds: int
@@ -97,6 +97,16 @@ class Evidence:
             raise ValueError(
                 f"evidence stores (rollouts, correct, ungraded) = {stored}, "
                 f"its answers add up to {(decided, correct, ungraded)}"
+            )
+        if not (
+            0 <= self.num_first_correct <= min(self.num_first, self.num_correct)
+            and self.num_first <= self.num_rollouts
+            and 0 <= self.num_truncated <= self.num_rollouts + self.num_ungraded
+        ):
+            raise ValueError(
+                f"evidence of {self.num_correct} correct of {self.num_rollouts} rollouts cannot "
+                f"have {self.num_first_correct} correct of {self.num_first} in its first batch and "
+                f"{self.num_truncated} truncated"
             )
 
     @property

@@ -8,12 +8,16 @@ fewer than `window` completions are in flight; what has been admitted is never h
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 
 from schemas.generation import Completion, Prompt, Sampling
 from workers.engine import Engine, EngineStats
 
 FULLNESS = 1.5
 """Completions in flight, as a multiple of what the engine computes at a time."""
+
+_TICKET: ContextVar[object] = ContextVar("ticket", default=None)
+"""The turn that the running task, or the task it came from, entered last."""
 
 
 class Admission:
@@ -31,8 +35,9 @@ class Admission:
     async def turn(self) -> AsyncIterator[None]:
         """Entered when there is room for another piece of work.
 
-        The door stays shut behind whoever entered until its first requests are out, so that
-        those waiting see them; the body may go on for as long as it likes.
+        The door stays shut behind whoever entered until its own first requests are out, so that
+        those waiting see them; the body may go on for as long as it likes. Requests of tasks that
+        the body starts are its own.
         """
         await self._door.acquire()
         ticket = object()
@@ -44,18 +49,25 @@ class Admission:
             self._door.release()
             raise
         self._admitted = ticket
+        _TICKET.set(ticket)
         try:
             yield
         finally:
-            if self._admitted is ticket:
-                self._open_door()
+            self._open_door(ticket)
+
+    def step_aside(self) -> None:
+        """Lets the next one in before the first requests: whoever calls waits for another's work.
+
+        Does nothing outside a turn.
+        """
+        asyncio.get_running_loop().call_soon(self._open_door, _TICKET.get())
 
     async def complete(
         self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]
     ) -> tuple[Completion, ...]:
         """As `Engine.complete`."""
         self._num_in_flight += len(seeds)
-        asyncio.get_running_loop().call_soon(self._open_door)
+        self.step_aside()
         try:
             return await self._engine.complete(prompt, sampling, seeds)
         finally:
@@ -76,7 +88,7 @@ class Admission:
         """As `Engine.close`."""
         self._engine.close()
 
-    def _open_door(self) -> None:
-        if self._admitted is not None:
+    def _open_door(self, ticket: object) -> None:
+        if ticket is not None and ticket is self._admitted:
             self._admitted = None
             self._door.release()

@@ -14,6 +14,8 @@ class WorkerCounts:
     num_failed: int = 0
     num_in_flight: int = 0
     """Groups being worked on."""
+    working_s: float = 0.0
+    """From the first group's arrival to the last one's end: starting the engine is not in it."""
     engine: EngineStats = EngineStats()
 
     @property

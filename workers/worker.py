@@ -55,6 +55,8 @@ class EngineWorker:
         self._done: Counter[Status] = Counter()
         self._num_in_flight = 0
         self._last_report_s = 0.0
+        self._started_s: float | None = None
+        self._working_s = 0.0
         self._admission: Admission | None = None
 
     async def __call__(self, batch: pa.Table) -> pa.Table:
@@ -75,6 +77,8 @@ class EngineWorker:
         return pa.Table.from_pylist([to_row(g) for g in found], schema=arrow_schema(ProblemGroup))
 
     async def _run(self, group: ProblemGroup, engine: Admission) -> ProblemGroup:
+        now_s = asyncio.get_running_loop().time
+        self._started_s = now_s() if self._started_s is None else self._started_s
         self._num_in_flight += 1
         try:
             group = await self._program(group, engine, self._grader)
@@ -84,6 +88,7 @@ class EngineWorker:
             group = replace(group, status=Status.FAILED, reason=_in_words(error))
         finally:
             self._num_in_flight -= 1
+            self._working_s = now_s() - self._started_s
         self._done[group.status] += 1
         return group
 
@@ -102,6 +107,7 @@ class EngineWorker:
             num_dropped=self._done[Status.DROPPED],
             num_failed=self._done[Status.FAILED],
             num_in_flight=self._num_in_flight,
+            working_s=self._working_s,
             engine=self._engine.stats(),
         )
         self._tally.report.remote(self._incarnation, counts)

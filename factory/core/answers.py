@@ -2,9 +2,10 @@
 
 import re
 
-_SAID = re.compile(r"(?:final\s+answer|answer)\s*(?:is|:)\s*:?\s*(?P<answer>[^\n]+)", re.IGNORECASE)
+_SAID = re.compile(r"\banswer\**+\s*+(?:is\b|:)[\s:*]*+(?=\S)", re.IGNORECASE)
+_BOX = re.compile(r"\\(?:boxed|fbox)\s*+\{")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
-_BOXES = ("\\boxed", "\\fbox")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 
 
 def extract_answer(text: str) -> str | None:
@@ -12,14 +13,14 @@ def extract_answer(text: str) -> str | None:
 
     The last balanced `\boxed{...}` wins; without one, what follows the last `####`; without that,
     the rest of the line after the last "answer is" or "answer:". A `\boxed{` that never closes
-    states nothing: the text was cut there.
+    states nothing, and text whose boxes all stay open has no answer: it was cut there.
     """
-    if any(box in text for box in _BOXES):
+    if _BOX.search(text):
         return _last_boxed(text)
     if "####" in text:
         return _cleaned(text.rsplit("####", 1)[1].split("\n", 1)[0])
-    said = [match["answer"] for match in _SAID.finditer(text)]
-    return _cleaned(said[-1]) if said else None
+    said = [match.end() for match in _SAID.finditer(text)]
+    return _cleaned(text[said[-1] :].split("\n", 1)[0]) if said else None
 
 
 def reference_answer(text: str) -> str | None:
@@ -29,37 +30,37 @@ def reference_answer(text: str) -> str | None:
     """
     if "####" in text:
         answer = _cleaned(text.rsplit("####", 1)[1])
-        return answer.replace(",", "") if answer else None
-    if any(box in text for box in _BOXES):
+        return _THOUSANDS.sub("", answer) if answer else None
+    if _BOX.search(text):
         return _last_boxed(text)
     return _cleaned(text)
 
 
 def _last_boxed(text: str) -> str | None:
-    """Content of the last box that closes; linear in the text, however many boxes never do."""
-    closing = _closing_braces(text)
+    """Content of the last box that closes; linear in the text, however many boxes never do.
+
+    What encloses a box that stays open stays open too, so no brace is looked at twice.
+    """
     end = len(text)
-    while (start := max(text.rfind(box, 0, end) for box in _BOXES)) >= 0:
-        brace = text.find("{", start, end)
-        if brace in closing:
-            return _cleaned(text[brace + 1 : closing[brace]])
-        end = start
+    for box in reversed(list(_BOX.finditer(text))):
+        closing = _closing_brace(text, box.end(), end)
+        if closing is not None:
+            return _cleaned(text[box.end() : closing])
+        end = box.start()
     return None
 
 
-def _closing_braces(text: str) -> dict[int, int]:
-    """Position of the closing brace by position of the opening one; escaped braces are text."""
-    opened: list[int] = []
-    closing: dict[int, int] = {}
-    for brace in _BRACE.finditer(text):
-        if brace[0] == "{":
-            opened.append(brace.start())
-        elif brace[0] == "}" and opened:
-            closing[opened.pop()] = brace.start()
-    return closing
+def _closing_brace(text: str, start: int, end: int) -> int | None:
+    """Where the brace that was opened just before `start` closes; escaped braces are text."""
+    depth = 1
+    for brace in _BRACE.finditer(text, start, end):
+        depth += {"{": 1, "}": -1}.get(brace[0], 0)
+        if depth == 0:
+            return brace.start()
+    return None
 
 
 def _cleaned(answer: str) -> str | None:
-    answer = answer.strip().strip("*").strip()
-    answer = answer[:-1].rstrip() if answer.endswith(".") else answer
-    return answer or None
+    """Without whitespace, emphasis and full stop around it."""
+    answer = answer.strip().strip("*").strip().removesuffix(".").rstrip()
+    return answer.rstrip("*").rstrip() or None

@@ -30,7 +30,7 @@ class Counts:
 class Chain:
     """A solution with T steps: counts at the bare problem and after each step.
 
-    `is_correct` is the verdict on the solution's own answer, `None` when it has none. The prefix
+    `is_correct` is the verdict on the solution's own answer, `None` when there is none. The prefix
     after the last step is the whole solution, so that verdict is its MC score and no rollout is
     spent on it (GenPRM's released code does the same).
     """
@@ -55,10 +55,15 @@ class Chain:
     @property
     def mc_scores(self) -> tuple[float | None, ...]:
         """The MC score after each step, length T; `None` where there is no evidence."""
-        scores = [counts.mc_score for counts in self.steps]
-        if self.is_correct is not None:
-            scores[-1] = float(self.is_correct)
-        return tuple(scores)
+        return tuple(counts.mc_score for counts in self.scored)
+
+    @property
+    def scored(self) -> tuple[Counts, ...]:
+        """What the MC scores are made from: a known outcome stands as one rollout."""
+        if self.is_correct is None:
+            return self.steps
+        known = Counts(num_rollouts=1, num_correct=int(self.is_correct), num_issued=1)
+        return (*self.steps[:-1], known)
 
 
 def outcome(verdict: Verdict) -> bool | None:

@@ -48,7 +48,7 @@ class KByDifficulty:
 
     K = 128 for a pass rate in [0, 0.1), 64 in [0.1, 0.9), 32 from 0.9 on. A pass rate of 1 is
     undefined in the paper and gets the last K. Without any rollouts at the bare problem,
-    `num_root` of them are bought there first.
+    `num_root` of them are bought there first; if none of them can be graded, K is the first.
     """
 
     num_rollouts_hard: int = 128
@@ -91,7 +91,7 @@ class UntilFirstSuccess:
 
     The label of HE with K = `max_rollouts` depends only on whether any of the K is right, and the
     rollouts are the same ones in the same order, so the labels are identical. MC scores are not:
-    stopping on success biases the share upwards. Rounds grow by `batch`.
+    stopping on success biases the share upwards. Each round asks for `batch` more.
     """
 
     max_rollouts: int = 8

@@ -64,4 +64,8 @@ def _described(value: Any) -> Any:
         return {"type": type(value).__name__, **fields}
     if isinstance(value, Enum):
         return value.value
-    return [_described(item) for item in value] if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return [_described(item) for item in value]
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    raise ValueError(f"a recipe is made of frozen dataclasses, numbers and texts, not of {value!r}")

@@ -1,11 +1,13 @@
 """Which problems are worth estimating, and which of their solutions."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 
+from factory.core.chain import outcome
 from schemas.generation import FinishReason
-from schemas.records import ProblemGroup, Solution, Status, Verdict
+from schemas.records import ProblemGroup, Solution, Status
 
 NO_CORRECT = "no correct solution sampled"
 NO_WRONG = "no wrong solution sampled"
@@ -16,10 +18,11 @@ NO_SOLUTION = "no complete solution"
 class Selection:
     """What is kept of the samples of one problem.
 
-    A problem needs `min_correct` right and `min_wrong` wrong samples, or it is dropped with that
-    reason. Of its distinct solutions at most `max_solutions` are estimated, right and wrong ones
-    in turn, each kind in the order it was sampled. Truncated solutions are never estimated: their
-    last step is cut. Those that the grader could not decide come last.
+    Truncated solutions are never estimated, their last step is cut, and count for nothing here. Of
+    the others a problem needs `min_correct` right and `min_wrong` wrong samples, or it is dropped
+    with that reason. Of its distinct solutions at most `max_solutions` are estimated, right and
+    wrong ones in turn, each kind in the order it was sampled. Those that the grader could not
+    decide come last.
     """
 
     min_correct: int = 1
@@ -34,32 +37,29 @@ class Selection:
 
     def __call__(self, group: ProblemGroup) -> ProblemGroup:
         """The group with the solutions to estimate, or dropped with a reason."""
-        if reason := self._drop_reason(group):
-            return replace(group, status=Status.DROPPED, reason=reason, solutions=())
         complete = [s for s in group.solutions if s.finish_reason in (None, FinishReason.STOP)]
-        if not complete:
-            return replace(group, status=Status.DROPPED, reason=NO_SOLUTION, solutions=())
+        if reason := self._drop_reason(complete):
+            return replace(group, status=Status.DROPPED, reason=reason, solutions=())
         return replace(group, solutions=self.chosen(complete))
 
     def chosen(self, solutions: Sequence[Solution]) -> tuple[Solution, ...]:
         """At most `max_solutions` of these, right and wrong in turn."""
         return _in_turn(solutions)[: self.max_solutions]
 
-    def _drop_reason(self, group: ProblemGroup) -> str | None:
-        num_correct = sum(s.num_samples for s in group.solutions if s.verdict is Verdict.CORRECT)
-        num_wrong = sum(
-            s.num_samples
-            for s in group.solutions
-            if s.verdict in (Verdict.WRONG, Verdict.NO_ANSWER)
-        )
-        if num_correct < self.min_correct:
+    def _drop_reason(self, complete: Sequence[Solution]) -> str | None:
+        if not complete:
+            return NO_SOLUTION
+        num_samples: Counter[bool | None] = Counter()
+        for solution in complete:
+            num_samples[outcome(solution.verdict)] += solution.num_samples
+        if num_samples[True] < self.min_correct:
             return NO_CORRECT
-        return NO_WRONG if num_wrong < self.min_wrong else None
+        return NO_WRONG if num_samples[False] < self.min_wrong else None
 
 
 def _in_turn(solutions: Sequence[Solution]) -> tuple[Solution, ...]:
-    right = [s for s in solutions if s.verdict is Verdict.CORRECT]
-    wrong = [s for s in solutions if s.verdict in (Verdict.WRONG, Verdict.NO_ANSWER)]
-    unknown = [s for s in solutions if not s.verdict.is_decided]
-    pairs = chain.from_iterable(zip_longest(right, wrong))
-    return (*(s for s in pairs if s is not None), *unknown)
+    kinds: dict[bool | None, list[Solution]] = {True: [], False: [], None: []}
+    for solution in solutions:
+        kinds[outcome(solution.verdict)].append(solution)
+    pairs = chain.from_iterable(zip_longest(kinds[True], kinds[False]))
+    return (*(s for s in pairs if s is not None), *kinds[None])

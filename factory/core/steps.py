@@ -4,7 +4,9 @@ import re
 from enum import StrEnum
 from itertools import pairwise
 
-_NUMBERED = re.compile(r"^[ \t]*(?:\#+[ \t]*|\*\*)?Step[ \t]+\d+\b", re.MULTILINE | re.IGNORECASE)
+_NUMBERED = re.compile(
+    r"^[ \t]*(?P<step>(?:\#+[ \t]*)?\*{0,2}Step[ \t]+\d+\b)", re.MULTILINE | re.IGNORECASE
+)
 _BLANK_LINE = re.compile(r"\n[ \t\r]*\n\s*")
 _LINE = re.compile(r"\n\s*")
 
@@ -13,7 +15,7 @@ class StepStyle(StrEnum):
     """How a solution shows where its steps end."""
 
     AUTO = "auto"
-    """Numbered if it numbers at least two steps, else blank lines if it has any, else lines."""
+    """Numbered if it numbers two steps or more, else blank lines if any are inside, else lines."""
     NUMBERED = "numbered"
     """A step begins at each line that starts with "Step <n>"."""
     BLANK_LINE = "blank_line"
@@ -30,19 +32,16 @@ def split_steps(text: str, style: StepStyle = StepStyle.AUTO) -> tuple[str, ...]
     """
     if not text.strip():
         return ()
-    starts = _starts(text, style)
-    cuts = [0, *(s for s in starts if text[:s].strip() and text[s:].strip()), len(text)]
-    return tuple(text[a:b] for a, b in pairwise(cuts))
+    return tuple(text[a:b] for a, b in pairwise([0, *_cuts(text, style), len(text)]))
 
 
-def _starts(text: str, style: StepStyle) -> list[int]:
+def _cuts(text: str, style: StepStyle) -> list[int]:
+    """Where the steps after the first begin."""
     if style is StepStyle.AUTO:
-        numbered = _starts(text, StepStyle.NUMBERED)
-        if len(numbered) >= 2:
-            return numbered
-        return _starts(text, StepStyle.BLANK_LINE) or _starts(text, StepStyle.LINE)
+        styles = (StepStyle.NUMBERED, StepStyle.BLANK_LINE, StepStyle.LINE)
+        return next((cuts for s in styles if (cuts := _cuts(text, s))), [])
     if style is StepStyle.NUMBERED:
-        first, *rest = [m.start() for m in _NUMBERED.finditer(text)] or [0]
-        return [first, *rest] if not text[:first].strip() else rest
+        return [match.start("step") for match in _NUMBERED.finditer(text)][1:]
+    first, end = len(text) - len(text.lstrip()), len(text.rstrip())
     pattern = _BLANK_LINE if style is StepStyle.BLANK_LINE else _LINE
-    return [m.end() for m in pattern.finditer(text)]
+    return [m.end() for m in pattern.finditer(text) if first < m.end() < end]

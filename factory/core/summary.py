@@ -1,7 +1,7 @@
 """What a job came to, in numbers that add up over its groups."""
 
 from collections import Counter
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from factory.core.publishing import NO_LABEL
@@ -33,12 +33,8 @@ class Summary:
     """Generated, each rollout counted once."""
     num_without_error: int = 0
     """Published solutions without a bad step."""
-    dropped: Counter[str]
-    failed: Counter[str]
-
-    def __init__(self) -> None:
-        for field in fields(self):
-            setattr(self, field.name, Counter() if field.name in ("dropped", "failed") else 0)
+    dropped: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
 
     def add(self, group: ProblemGroup, rows: list[PublishedSolution]) -> None:
         """Counts one group and the rows it was published as."""

@@ -1,7 +1,9 @@
 """Rollouts by prefix, drawn once and shared by the solutions that begin alike."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from factory.core.chain import Counts
 from factory.core.counting import Rollout, count_rollouts
@@ -57,6 +59,9 @@ class Arm:
     rollouts: list[Rollout] = field(default_factory=list)
     """In the order of their seeds: all that were drawn and graded."""
     is_too_long: bool = False
+    _num_decided: list[int] = field(default_factory=lambda: [0])
+    """How many of the first i rollouts are decided, by i."""
+    _num_correct: list[int] = field(default_factory=lambda: [0])
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -66,11 +71,13 @@ class Arm:
 
     async def draw(self, num_rollouts: int) -> None:
         """Draws until there are this many; a prefix too long for the model stays empty."""
+        shared = self.shared
+        if self._lock.locked():
+            shared.engine.step_aside()
         async with self._lock:
             missing = range(self.num_issued, num_rollouts)
             if not missing or self.is_too_long:
                 return
-            shared = self.shared
             prefix_id = content_id(shared.group.problem_id, self.prefix)
             try:
                 completions = await shared.engine.complete(
@@ -82,18 +89,17 @@ class Arm:
                 self.is_too_long = True
                 return
             answer = shared.group.answer
-            self.rollouts += await graded(answer, self.prefix, completions, shared.grader)
+            self._add(await graded(answer, self.prefix, completions, shared.grader))
 
     def counts(self, num_issued: int) -> Counts:
         """The counts of the first `num_issued` rollouts, whatever others have drawn since."""
-        verdicts = [rollout.verdict for rollout in self.rollouts[:num_issued]]
         return Counts(
-            num_rollouts=sum(verdict.is_decided for verdict in verdicts),
-            num_correct=verdicts.count(Verdict.CORRECT),
+            num_rollouts=self._num_decided[num_issued],
+            num_correct=self._num_correct[num_issued],
             num_issued=num_issued,
         )
 
-    def evidence(self, rounds: list[int], stop_reason: StopReason) -> Evidence:
+    def evidence(self, rounds: Sequence[int], stop_reason: StopReason) -> Evidence:
         """What one solution saw here: rollouts issued to it after each of its rounds."""
         return count_rollouts(
             self.rollouts[: rounds[-1]],
@@ -101,3 +107,16 @@ class Arm:
             num_rounds=len(rounds),
             stop_reason=stop_reason,
         )
+
+    def _add(self, rollouts: Sequence[Rollout]) -> None:
+        self.rollouts += rollouts
+        verdicts = [rollout.verdict for rollout in rollouts]
+        self._num_decided += _running(self._num_decided[-1], [v.is_decided for v in verdicts])
+        self._num_correct += _running(
+            self._num_correct[-1], [v is Verdict.CORRECT for v in verdicts]
+        )
+
+
+def _running(before: int, flags: Sequence[bool]) -> list[int]:
+    """The running count of flags, on top of what was counted before them."""
+    return list(accumulate(flags, initial=before))[1:]

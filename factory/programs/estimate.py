@@ -1,8 +1,9 @@
 """The estimate stage: rollouts from every prefix until the recipe's planner has enough."""
 
 import asyncio
-from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from factory.core.chain import Chain, Counts, counts_of, outcome, root_evidence
 from factory.core.counting import no_rollouts
@@ -56,30 +57,33 @@ class Estimate:
         given = [s for s in group.solutions if s.verdict is Verdict.UNGRADED]
         if not given:
             return group
-        verdicts = await grader.grade(group.answer, [s.answer for s in given])
-        graded = [replace(s, verdict=v) for s, v in zip(given, verdicts, strict=True)]
+        verdicts = iter(await grader.grade(group.answer, [s.answer for s in given]))
+        graded = [
+            replace(s, verdict=next(verdicts)) if s.verdict is Verdict.UNGRADED else s
+            for s in group.solutions
+        ]
         return replace(group, solutions=self.recipe.selection.chosen(graded))
 
     async def _solution(self, solution: Solution, group: ProblemGroup, arms: Arms) -> Solution:
-        prefixes = ["".join(solution.steps[:n]) for n in range(len(solution.steps) + 1)]
+        all_arms = [arms.at(prefix) for prefix in accumulate(solution.steps, initial="")]
+        rounds: list[list[int]] = [[] for _ in all_arms]
+        """Rollouts issued to this solution after each of its rounds, by prefix."""
         known_root = counts_of(root_evidence(group))
-        rounds: dict[int, list[int]] = defaultdict(list)
-        """Rollouts issued after each round, by prefix."""
 
         def chain() -> Chain:
-            counts = [
-                arms.at(text).counts(rounds[n][-1]) if rounds[n] else Counts()
-                for n, text in enumerate(prefixes)
-            ]
+            root, *steps = (
+                arm.counts(issued[-1]) if issued else Counts()
+                for arm, issued in zip(all_arms, rounds, strict=True)
+            )
             return Chain(
-                root=counts[0] if rounds[0] else known_root,
-                steps=tuple(counts[1:]),
+                root=root if rounds[0] else known_root,
+                steps=tuple(steps),
                 is_correct=outcome(solution.verdict),
             )
 
         def next_plan() -> Plan:
             plan = self.recipe.planner.plan(chain())
-            return {n: k for n, k in plan.items() if not arms.at(prefixes[n]).is_too_long}
+            return {n: k for n, k in plan.items() if not all_arms[n].is_too_long}
 
         if plan := next_plan():
             async with arms.engine.turn():
@@ -87,24 +91,26 @@ class Estimate:
                     asked = {n: (rounds[n][-1] if rounds[n] else 0) + k for n, k in plan.items()}
                     async with asyncio.TaskGroup() as tasks:
                         for n, num_rollouts in asked.items():
-                            tasks.create_task(arms.at(prefixes[n]).draw(num_rollouts))
+                            tasks.create_task(all_arms[n].draw(num_rollouts))
                     for n, num_rollouts in asked.items():
-                        if not arms.at(prefixes[n]).is_too_long:
+                        if not all_arms[n].is_too_long:
                             rounds[n].append(num_rollouts)
                     plan = next_plan()
-        return replace(
-            solution,
-            evidence=tuple(
-                self._evidence(arms.at(text), rounds[n], chain(), n)
-                for n, text in enumerate(prefixes[1:], start=1)
-            ),
-        )
+        return replace(solution, evidence=self._evidence(all_arms, rounds, chain()))
 
-    def _evidence(self, arm: Arm, rounds: list[int], chain: Chain, prefix: int) -> Evidence:
-        if rounds:
-            return arm.evidence(rounds, self.recipe.planner.stop_reason(chain.counts_at(prefix)))
-        if arm.is_too_long:
-            return no_rollouts(StopReason.PROMPT_TOO_LONG)
-        if prefix not in chain.open_prefixes:
-            return no_rollouts(StopReason.KNOWN_OUTCOME)
-        return no_rollouts(self.recipe.planner.stop_reason(chain.counts_at(prefix)))
+    def _evidence(
+        self, all_arms: Sequence[Arm], rounds: Sequence[Sequence[int]], chain: Chain
+    ) -> tuple[Evidence, ...]:
+        """One entry per step. What is too long for the model stays so with more steps."""
+        found = []
+        is_too_long = False
+        for prefix, (arm, issued) in enumerate(zip(all_arms, rounds, strict=True)):
+            is_too_long = is_too_long or arm.is_too_long
+            planned = self.recipe.planner.stop_reason(chain.counts_at(prefix))
+            if issued:
+                found.append(arm.evidence(issued, planned))
+            elif prefix not in chain.open_prefixes:
+                found.append(no_rollouts(StopReason.KNOWN_OUTCOME))
+            else:
+                found.append(no_rollouts(StopReason.PROMPT_TOO_LONG if is_too_long else planned))
+        return tuple(found[1:])

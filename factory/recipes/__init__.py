@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import sys
 from pathlib import Path
 from pkgutil import iter_modules
 
@@ -44,8 +45,11 @@ def _module_from(path: Path) -> object:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up while they are made
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         raise ValueError(f"recipe file {path} cannot be loaded: {error!r}") from error
+    finally:
+        del sys.modules[spec.name]  # so that workers get the file's classes by value
     return module

@@ -11,12 +11,15 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from factory.errors import InputError
-from factory.report.tables import funnel_lines, percent
+from factory.core.labelers import RelativeProgress
+from factory.errors import InputError, shortened
+from factory.report.tables import duration, funnel_lines, percent
 from schemas.manifest import Manifest, read_manifest
 
 STYLES = {True: "green", False: "red", None: "dim"}
 MARKS = {True: "good", False: "bad", None: "?"}
+ROWS_LOOKED_AT = 2_000
+"""Among so many rows the ones to print are chosen: a large dataset is not read to its end."""
 
 
 def open_dataset(folder: Path) -> tuple[Path, Manifest]:
@@ -24,15 +27,24 @@ def open_dataset(folder: Path) -> tuple[Path, Manifest]:
 
     Raises InputError where there is none.
     """
+    if not folder.is_dir():
+        raise InputError(f"{folder} does not exist: give the folder named with --out")
     for candidate in (folder / "dataset", folder):
-        manifest = read_manifest(candidate)
+        manifest = _manifest(candidate)
         if manifest is not None and manifest.summary:
             return candidate, manifest
-    if read_manifest(folder) is not None:
+    if _manifest(folder) is not None:
         raise InputError(
             f"the job in {folder} has not published yet: run the same command again to finish it"
         )
     raise InputError(f"{folder} holds no dataset: give the folder named with --out")
+
+
+def _manifest(folder: Path) -> Manifest | None:
+    try:
+        return read_manifest(folder)
+    except ValueError as error:
+        raise InputError(shortened(error)) from error
 
 
 def published_rows(dataset: Path) -> Iterable[dict[str, Any]]:
@@ -52,8 +64,10 @@ def show(console: Console, folder: Path, num_solutions: int) -> None:
     """Prints the summary of a job and its first labelled solutions."""
     dataset, manifest = open_dataset(folder)
     print_summary(console, dataset, manifest)
-    for row in islice(_varied(published_rows(dataset)), num_solutions):
-        console.print(solution_panel(row))
+    labeler = manifest.recipe["labeler"]["type"]
+    rows = islice(published_rows(dataset), ROWS_LOOKED_AT)
+    for row in islice(_varied(rows), num_solutions):
+        console.print(solution_panel(row, has_progress=labeler == RelativeProgress.__name__))
 
 
 def print_summary(console: Console, dataset: Path, manifest: Manifest) -> None:
@@ -62,32 +76,41 @@ def print_summary(console: Console, dataset: Path, manifest: Manifest) -> None:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
-    table.add_row("recipe", f"{manifest.recipe['name']}  [dim]digest {manifest.digest}")
-    table.add_row("problems", "\n".join(funnel_lines(s)))
+    table.add_row("recipe", Text.assemble(manifest.recipe["name"], "  digest ", manifest.digest))
+    table.add_row("problems", Text("\n".join(funnel_lines(s)).replace(" problems:", ":", 1)))
     if s["num_samples"]:
         right = percent(s["num_samples_correct"], s["num_samples"])
         tokens = f"{s['num_sample_tokens']:,} tokens"
         table.add_row("samples", f"{s['num_samples']:,}, {right} of them right, {tokens}")
-    table.add_row(
-        "solutions",
-        f"{s['num_solutions']:,} labelled, "
-        f"{percent(s['num_solutions_correct'], s['num_solutions'])} of them right, "
-        f"{percent(s['num_without_error'], s['num_solutions'])} without a bad step",
-    )
-    table.add_row(
-        "steps",
-        f"{s['num_steps']:,}: [green]{percent(s['num_good'], s['num_steps'])} good[/], "
-        f"[red]{percent(s['num_bad'], s['num_steps'])} bad[/], "
-        f"{percent(s['num_undecided'], s['num_steps'])} undecided",
-    )
-    table.add_row(
-        "rollouts", f"{s['num_rollouts']:,} behind the steps, {s['num_rollout_tokens']:,} tokens"
-    )
+    table.add_row("solutions", _solutions_line(s))
+    if s["num_steps"]:
+        table.add_row(
+            "steps",
+            f"{s['num_steps']:,}: [green]{percent(s['num_good'], s['num_steps'])} good[/], "
+            f"[red]{percent(s['num_bad'], s['num_steps'])} bad[/], "
+            f"{percent(s['num_undecided'], s['num_steps'])} undecided",
+        )
+        table.add_row(
+            "rollouts",
+            f"{s['num_rollouts']:,} behind the steps; a shared step counts for each solution\n"
+            f"{s['num_rollouts_truncated']:,} cut at the token limit, "
+            f"{s['num_rollouts_ungraded']:,} not gradable, {s['num_rollout_tokens']:,} tokens",
+        )
     for name, stage in manifest.stages.items():
         table.add_row(name, _stage_line(stage))
-    console.print(table)
-    console.print(f"\n[bold]dataset[/]  {dataset}")
-    console.print(f"[bold]load it[/]  {load_line(dataset)}", soft_wrap=True, highlight=False)
+    console.print(table, highlight=False)
+    for name, text in (("dataset", str(dataset)), ("load it", load_line(dataset))):
+        console.print(Text.assemble((f"{name:<11}", "bold"), text), soft_wrap=True)
+
+
+def _solutions_line(s: dict[str, Any]) -> str:
+    if not s["num_solutions"]:
+        return "none: the dataset is empty and loads only with streaming=True"
+    return (
+        f"{s['num_solutions']:,} labelled, "
+        f"{percent(s['num_solutions_correct'], s['num_solutions'])} of them right, "
+        f"{percent(s['num_without_error'], s['num_solutions'])} without a bad step"
+    )
 
 
 def load_line(dataset: Path) -> str:
@@ -97,25 +120,32 @@ def load_line(dataset: Path) -> str:
     return f'datasets.load_from_disk("{dataset}")'
 
 
-def solution_panel(row: dict[str, Any]) -> Panel:
-    """One labelled solution: every step with its label, score and counts."""
-    table = Table.grid(padding=(0, 2))
-    for justify in ("right", "right", "right", "left"):
-        table.add_column(justify=justify, no_wrap=justify == "right")
-    counts = zip(row["num_correct"], row["num_rollouts"], strict=True)
+def solution_panel(row: dict[str, Any], *, has_progress: bool = False) -> Panel:
+    """One labelled solution: every step with its label, score and counts, progress if asked."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    for name in ("label", "score", *(("progress",) if has_progress else ()), "right"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("step")
+    columns = ("step_labels", "mc_scores", "progress", "num_correct", "num_rollouts")
     steps = [*row["completions"], *row["unlabelled_steps"]]
-    for step, label, score, (right, rollouts) in zip(
-        steps, row["step_labels"], row["mc_scores"], counts, strict=True
+    for step, label, score, ratio, right, rollouts in zip(
+        steps, *(row[column] for column in columns), strict=True
     ):
         table.add_row(
             Text(MARKS[label], style=STYLES[label]),
-            "–" if score is None else f"{score:.2f}",
+            _rounded(score),
+            *((_rounded(ratio),) if has_progress else ()),
             f"{right}/{rollouts}" if rollouts else "",
             Text(step, style=STYLES[label]),
         )
     verdict = {True: "right", False: "wrong", None: "not graded"}[row["is_correct"]]
-    title = f"answer {row['answer']}, reference {row['reference_answer']}: {verdict}"
+    answer = "no answer" if row["answer"] is None else f"answer {row['answer']}"
+    title = f"{answer}, reference {row['reference_answer']}: {verdict}"
     return Panel(Group(Text(row["prompt"]), "", table), title=Text(title), title_align="left")
+
+
+def _rounded(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
 
 
 def _varied(rows: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
@@ -137,11 +167,10 @@ def _varied(rows: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
 
 def _stage_line(stage: dict[str, Any]) -> str:
     seconds = stage["seconds"]
-    tokens = stage["num_generated_tokens"]
+    if not seconds:
+        return "nothing to do"
     cached = percent(stage["num_cached_prompt_tokens"], stage["num_prompt_tokens"])
     return (
-        f"{seconds:,.0f} s, {stage['num_finished']:,} completions, {tokens:,} tokens, "
-        f"{tokens / seconds:,.0f} tokens/s, {cached} of prompt tokens from the prefix cache"
-        if seconds
-        else "nothing to do"
+        f"{duration(seconds)}, {stage['num_finished']:,} completions, "
+        f"{stage['num_generated_tokens'] / seconds:,.0f} tokens/s, {cached} of the prompts cached"
     )

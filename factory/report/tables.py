@@ -9,14 +9,24 @@ def percent(part: float, whole: float) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "–"
 
 
+def duration(seconds: float) -> str:
+    """Seconds below two minutes, minutes below two hours, then hours: "3 h 05 min"."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60:,} h {minutes % 60:02d} min"
+
+
 def funnel_lines(summary: dict[str, Any]) -> Iterator[str]:
     """What became of all problems and solutions, dropped and failed ones with their reasons."""
+    dropped, failed = summary["dropped"], summary["failed"]
     yield (
-        f"{summary['num_problems']:,} problems, {summary['num_problems_ok']:,} of them labelled, "
-        f"{sum(n for r, n in summary['dropped'].items() if r.startswith('problems')):,} dropped, "
-        f"{sum(summary['failed'].values()):,} failed"
+        f"{summary['num_problems']:,} problems: {summary['num_problems_ok']:,} with evidence, "
+        f"{sum(n for r, n in dropped.items() if r.startswith('problems')):,} dropped, "
+        f"{sum(failed.values()):,} failed"
     )
-    for reason, count in summary["dropped"].items():
-        yield f"dropped {reason}: {count:,}"
-    for reason, count in summary["failed"].items():
-        yield f"failed: {reason}: {count:,}"
+    for reason, count in dropped.items():
+        what, _, why = reason.partition(": ")
+        yield f"{count:,} {what} dropped: {why}"
+    for reason, count in failed.items():
+        yield f"{count:,} problems failed: {' '.join(reason.split())}"

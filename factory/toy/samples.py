@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from factory.toy.lines import Calculation, Line, write_line
 from factory.toy.operations import apply
 from factory.toy.oracle import calculation_of
-from factory.toy.solver import write_solution
+from factory.toy.solver import HUMAN, Habits, write_solution
 from factory.toy.tokenizer import ASSISTANT, END, USER, build_tokenizer
 from factory.toy.world import FAMILIES, LEVELS, TRAINING_SEEDS, ToyProblem, make_problem
 
@@ -44,7 +44,11 @@ class Sample:
 
 
 def make_chunk(
-    index: int, progress: float, seed: int, num_tokens: int = CHUNK_TOKENS
+    index: int,
+    progress: float,
+    seed: int,
+    habits: Habits = HUMAN,
+    num_tokens: int = CHUNK_TOKENS,
 ) -> list[Sample]:
     """One portion of about `num_tokens` tokens, in no special order; `progress` is from 0 to 1.
 
@@ -58,7 +62,7 @@ def make_chunk(
     num_characters = 0
     while num_characters < CHARACTERS_PER_TOKEN * num_tokens:
         is_drill = rng.random() < drill_share / (1 + drill_share)
-        segments = _drill(rng, progress) if is_drill else _solution(rng, progress)
+        segments = _drill(rng, progress) if is_drill else _solution(rng, progress, habits)
         num_characters += sum(len(segment.text) for segment in segments)
         written.append(segments)
     return _encode(written)
@@ -69,10 +73,10 @@ def _problem(rng: Random, progress: float) -> ToyProblem:
     return make_problem(rng.choice(FAMILIES), level, rng.choice(TRAINING_SEEDS))
 
 
-def _solution(rng: Random, progress: float) -> list[Segment]:
+def _solution(rng: Random, progress: float, habits: Habits) -> list[Segment]:
     problem = _problem(rng, progress)
     segments = [Segment(text=f"{USER}{problem.question}{END}{ASSISTANT}", is_taught=False)]
-    steps = write_solution(problem, seed=0)
+    steps = write_solution(problem, 0, habits)
     for position, step in enumerate(steps):
         start, end = step.untaught or (len(step.text), len(step.text))
         gap = END if position == len(steps) - 1 else "\n\n"

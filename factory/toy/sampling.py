@@ -87,7 +87,9 @@ def _load_transformers(model: Path, batch_size: int = 128) -> Sampler:
         new = [row[inputs["input_ids"].shape[1] :].tolist() for row in rows]
         real = [[i for i in ids if i != tokenizer.pad_token_id] for ids in new]
         return [
-            Completion(text=tokenizer.decode(ids, skip_special_tokens=True), num_tokens=len(ids))
+            Completion(
+                text=str(tokenizer.decode(ids, skip_special_tokens=True)), num_tokens=len(ids)
+            )
             for ids in real
         ]
 

@@ -95,7 +95,7 @@ def _words() -> list[str]:
             seen.update(re.findall(PIECE, text))
     seen.update(re.findall(PIECE, write_answer(problem.value)))
     digits = [space + digit for space in ("", " ") for digit in "0123456789"]
-    frequent = sorted(piece for piece, times in seen.items() if times >= 8)
+    frequent = sorted(piece for piece, times in seen.items() if times >= 3)
     return ["\n\n", *digits, *frequent, *(f" {word}" for word in CRITIC_WORDS.split())]
 
 

@@ -26,6 +26,7 @@ from factory.toy.measure import measure, report
 from factory.toy.muon import Muon
 from factory.toy.network import build_network
 from factory.toy.samples import CHUNK_TOKENS, Sample, make_chunk
+from factory.toy.solver import HUMAN, Habits
 from factory.toy.tokenizer import build_tokenizer
 
 BATCH_TOKENS = 1024
@@ -42,21 +43,33 @@ class Batch:
     targets: torch.Tensor
 
 
-def batches(tokens: int, seed: int, pad_id: int, is_new: bool) -> Iterator[Batch]:
-    """Batches without end for a run of `tokens` tokens; the next chunk is written meanwhile.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What one run is asked to do. `start` is a folder with weights to go on from, if any."""
+
+    tokens: int
+    seed: int
+    start: Path | None = None
+    peak_rate: float = 1.0
+    habits: Habits = HUMAN
+
+
+def batches(run: Run, pad_id: int) -> Iterator[Batch]:
+    """Batches without end; the next chunk is written meanwhile.
 
     Weights that are not new have the first half of the curriculum behind them.
     """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as writer:
 
         def order(index: int) -> Future[list[Sample]]:
-            share = min(1.0, index * CHUNK_TOKENS / tokens)
-            return writer.submit(make_chunk, index, share if is_new else (1 + share) / 2, seed)
+            share = min(1.0, index * CHUNK_TOKENS / run.tokens)
+            progress = share if run.start is None else (1 + share) / 2
+            return writer.submit(make_chunk, index, progress, run.seed, run.habits)
 
         coming = order(0)
         for index in count():
             samples, coming = coming.result(), order(index + 1)
-            yield from _cut(samples, Random(f"toy batches {seed} {index}"), pad_id)
+            yield from _cut(samples, Random(f"toy batches {run.seed} {index}"), pad_id)
 
 
 def _cut(samples: list[Sample], rng: Random, pad_id: int) -> Iterator[Batch]:
@@ -94,12 +107,12 @@ def learning_rate_share(step: int, progress: float) -> float:
     return min(1.0, (step + 1) / WARM_UP_STEPS) * max(0.0, 1 - progress)
 
 
-def train(tokens: int, seed: int, start: Path | None = None) -> LlamaForCausalLM:
+def train(run: Run) -> LlamaForCausalLM:
     """The network trained from nothing, or further; prints a line every two hundred steps."""
-    tokenizer = build_tokenizer()
-    network = build_network(tokenizer, seed)
-    if start is not None:
-        network.load_state_dict(LlamaForCausalLM.from_pretrained(start).state_dict())
+    tokenizer, tokens = build_tokenizer(), run.tokens
+    network = build_network(tokenizer, run.seed)
+    if run.start is not None:
+        network.load_state_dict(LlamaForCausalLM.from_pretrained(run.start).state_dict())
     matrices = [p for n, p in network.named_parameters() if n.endswith("_proj.weight")]
     others = [p for n, p in network.named_parameters() if not n.endswith("_proj.weight")]
     optimizers = [
@@ -108,8 +121,8 @@ def train(tokens: int, seed: int, start: Path | None = None) -> LlamaForCausalLM
     ]
     rates = [MATRIX_RATE, OTHER_RATE]
     began, num_tokens, mean_loss = time.perf_counter(), 0, 0.0
-    for step, batch in enumerate(batches(tokens, seed, tokenizer.pad_token_id, start is None)):
-        share = learning_rate_share(step, num_tokens / tokens)
+    for step, batch in enumerate(batches(run, tokenizer.pad_token_id)):
+        share = run.peak_rate * learning_rate_share(step, num_tokens / tokens)
         for optimizer, rate in zip(optimizers, rates, strict=True):
             optimizer.param_groups[0]["lr"] = rate * share
             optimizer.zero_grad(set_to_none=True)
@@ -146,8 +159,18 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=20_000_000, help="training tokens, in all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start", type=Path, help="go on from the weights in this folder")
+    parser.add_argument("--peak-rate", type=float, default=1.0, help="share of the learning rates")
+    parser.add_argument("--error-rate", type=float, default=HUMAN.error_rate, help="per step")
+    parser.add_argument("--repair-rate", type=float, default=HUMAN.repair_rate, help="per error")
     arguments = parser.parse_args()
-    save(train(arguments.tokens, arguments.seed, arguments.start), arguments.out)
+    run = Run(
+        tokens=arguments.tokens,
+        seed=arguments.seed,
+        start=arguments.start,
+        peak_rate=arguments.peak_rate,
+        habits=Habits(error_rate=arguments.error_rate, repair_rate=arguments.repair_rate),
+    )
+    save(train(run), arguments.out)
     print(report(measure(arguments.out, num_problems=300, num_samples=2)))
 
 

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 from factory.toy import MODEL_DIR
 from factory.toy.samples import make_chunk
 from factory.toy.solver import write_solution
-from factory.toy.tokenizer import END, TAGS, chat_text
+from factory.toy.tokenizer import END, TAGS, build_tokenizer, chat_text
 from factory.toy.world import make_problem, make_problems
 
 TOKENIZER = PreTrainedTokenizerFast.from_pretrained(MODEL_DIR)
@@ -26,6 +26,10 @@ def test_any_text_survives_the_round_trip(text: str) -> None:
 def solution_texts() -> Iterator[tuple[str, str]]:
     for problem in make_problems(100, 2):
         yield problem.question, "\n\n".join(s.text for s in write_solution(problem, 0))
+
+
+def test_the_shipped_tokenizer_is_the_one_training_builds() -> None:
+    assert build_tokenizer().get_vocab() == TOKENIZER.get_vocab()
 
 
 def test_toy_text_needs_no_bytes() -> None:

@@ -1,0 +1,32 @@
+"""`python -m factory.bench [part ...]`: all benchmarks, or the named ones."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+SCRATCH = Path("build/bench/scratch")
+
+
+def _saturation() -> None:
+    from factory.bench.saturation import measure
+
+    shutil.rmtree(SCRATCH / "saturation", ignore_errors=True)
+    measure(SCRATCH / "saturation")
+
+
+def _grader() -> None:
+    from factory.bench.grader import main
+
+    main([])
+
+
+PARTS: dict[str, Callable[[], None]] = {"saturation": _saturation, "grader": _grader}
+
+if __name__ == "__main__":
+    wanted = sys.argv[1:] or list(PARTS)
+    if unknown := [name for name in wanted if name not in PARTS]:
+        sys.exit(f"unknown benchmark {unknown[0]!r}: known are {', '.join(PARTS)}")
+    for name in wanted:
+        print(f"\n{name}")
+        PARTS[name]()

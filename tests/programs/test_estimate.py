@@ -1,0 +1,229 @@
+"""Estimating spends what the planner asks for, shares what siblings share, and always ends."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hypothesis import given as given_random
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from factory.core.chain import chain_of
+from factory.core.counting import Rollout, count_rollouts
+from factory.core.labelers import HardEstimation, RelativeProgress
+from factory.core.planners import FixedK, KByDifficulty, Planner, UntilFirstSuccess
+from factory.core.selection import Selection
+from schemas.generation import Prompt
+from schemas.records import Evidence, ProblemGroup, Status, StopReason, Verdict
+from tests.programs.scenes import LateEngine, by_seed, estimate, given, group, say
+from workers.engine import EngineDead, PromptTooLong
+from workers.scripted_engine import ScriptedEngine
+
+BANDS = KByDifficulty(num_rollouts_hard=9, num_rollouts_medium=6, num_rollouts_easy=3, num_root=10)
+PLANNERS: list[Planner] = [
+    FixedK(num_rollouts=8),
+    BANDS,
+    UntilFirstSuccess(max_rollouts=8, batch=3),
+]
+SIBLINGS = (
+    given("A\n", "b\n", "c"),
+    given("A\n", "b\n", "d", answer="5"),
+    given("A\n", "e", answer="hard"),
+    given("A\n", "b\n"),
+    given("A\n"),
+    given("f"),
+)
+
+
+def issued(evidence: Evidence | None) -> int:
+    return evidence.num_rollouts + evidence.num_ungraded if evidence else 0
+
+
+def sampled(num_correct: int, num_wrong: int) -> Evidence:
+    right = Rollout(answer="4", verdict=Verdict.CORRECT, num_tokens=1, is_truncated=False)
+    wrong = Rollout(answer="5", verdict=Verdict.WRONG, num_tokens=1, is_truncated=False)
+    rollouts = [right] * num_correct + [wrong] * num_wrong
+    return count_rollouts(
+        rollouts, num_first=len(rollouts), num_rounds=1, stop_reason=StopReason.FIXED
+    )
+
+
+def test_fixed_k_counts_k_at_every_open_prefix() -> None:
+    engine = ScriptedEngine(by_seed)
+    found = estimate(group(given("a\n", "b\n", "c")), engine)
+    (solution,) = found.solutions
+    assert [issued(e) for e in solution.evidence] == [8, 8, 0]
+    assert [e.stop_reason for e in solution.evidence] == [
+        StopReason.FIXED,
+        StopReason.FIXED,
+        StopReason.KNOWN_OUTCOME,
+    ]
+    assert issued(found.root) == 8
+    assert sorted(call.prompt.prefix for call in engine.calls) == ["", "a\n", "a\nb\n"]
+    assert found.num_rollout_tokens == engine.stats().num_generated_tokens
+
+
+def test_given_solutions_are_graded_first() -> None:
+    graded = estimate(group(*SIBLINGS), ScriptedEngine(by_seed)).solutions
+    verdicts = {s.text: s.verdict for s in graded}
+    assert verdicts["A\nb\nc"] is Verdict.CORRECT
+    assert verdicts["A\nb\nd"] is Verdict.WRONG
+    assert verdicts["A\ne"] is Verdict.TIMEOUT
+
+
+def test_given_solutions_are_cut_to_the_maximum_and_sampled_ones_stay() -> None:
+    wrong = replace(given("w"), verdict=Verdict.WRONG)
+    mixed = group(given("a"), wrong, given("b"))
+    found = estimate(mixed, ScriptedEngine(by_seed), selection=Selection(max_solutions=2))
+    assert [s.text for s in found.solutions] == ["a", "w"]
+
+
+def test_an_undecided_solution_is_estimated_at_its_last_step_too() -> None:
+    (solution,) = estimate(
+        group(given("a\n", "b", answer="hard")), ScriptedEngine(by_seed)
+    ).solutions
+    assert [issued(e) for e in solution.evidence] == [8, 8]
+
+
+def test_a_root_that_was_sampled_is_not_bought() -> None:
+    known = group(given("a\n", "b"), sampled=sampled(1, 1))
+    assert estimate(known, ScriptedEngine(by_seed)).root is None
+
+
+def test_a_missing_root_is_bought_and_decides_the_number() -> None:
+    always, never = ScriptedEngine(say("\\boxed{4}")), ScriptedEngine(say("\\boxed{5}"))
+    for engine, k in [(always, 3), (never, 9)]:
+        found = estimate(group(given("a\n", "b")), engine, planner=BANDS)
+        assert issued(found.root) == 10
+        assert issued(found.solutions[0].evidence[0]) == k
+
+
+@pytest.mark.parametrize(
+    ("num_correct", "num_wrong", "k"), [(0, 10, 9), (1, 9, 6), (9, 1, 3), (10, 0, 3)]
+)
+def test_the_generators_pass_rate_decides_the_number(
+    num_correct: int, num_wrong: int, k: int
+) -> None:
+    known = group(given("a\n", "b"), sampled=sampled(num_correct, num_wrong))
+    found = estimate(known, ScriptedEngine(by_seed), planner=BANDS)
+    assert issued(found.solutions[0].evidence[0]) == k
+
+
+def test_until_first_success_keeps_its_first_batch_apart() -> None:
+    def fourth_is_right(prompt: Prompt, seed: int) -> str:
+        asked.append(seed)
+        return "\\boxed{4}" if len(asked) == 4 else "\\boxed{5}"
+
+    asked: list[int] = []
+    planner = UntilFirstSuccess(max_rollouts=8, batch=3)
+    found = estimate(group(given("a\n", "b")), ScriptedEngine(fourth_is_right), planner=planner)
+    evidence = found.solutions[0].evidence[0]
+    assert (evidence.num_rollouts, evidence.num_correct, evidence.num_rounds) == (6, 1, 2)
+    assert (evidence.num_first, evidence.num_first_correct) == (3, 0)
+    assert evidence.stop_reason is StopReason.FIRST_SUCCESS
+
+
+@pytest.mark.parametrize("planner", PLANNERS)
+def test_siblings_share_rollouts_and_count_as_if_alone(planner: Planner) -> None:
+    engine = ScriptedEngine(by_seed)
+    together = estimate(group(*SIBLINGS), engine, planner=planner)
+    for solution in together.solutions:
+        unread = replace(solution, verdict=Verdict.UNGRADED, evidence=())
+        alone = estimate(group(unread), ScriptedEngine(by_seed), planner=planner)
+        assert alone.solutions == (solution,)
+    asked = Counter(seed for call in engine.calls for seed in call.seeds)
+    assert set(asked.values()) == {1}
+    assert together.num_rollout_tokens == engine.stats().num_generated_tokens
+
+
+@pytest.mark.parametrize("planner", PLANNERS)
+def test_the_order_of_completion_changes_nothing(planner: Planner) -> None:
+    expected = estimate(group(*SIBLINGS), ScriptedEngine(by_seed), planner=planner)
+    for lateness in range(5):
+        late = LateEngine(by_seed)
+        late.lateness = lateness
+        assert estimate(group(*SIBLINGS), late, window=4, planner=planner) == expected
+
+
+STEPS = st.lists(st.sampled_from(["a\n", "b\n"]), min_size=1, max_size=4)
+
+
+@settings(max_examples=40)
+@given_random(st.lists(STEPS, min_size=1, max_size=5), st.sampled_from(PLANNERS), st.integers(1, 9))
+def test_any_group_ends_with_evidence_at_every_step(
+    texts: list[list[str]], planner: Planner, window: int
+) -> None:
+    solutions = [given(*steps, answer=str(len(steps))) for steps in texts]
+    found = estimate(group(*solutions), ScriptedEngine(by_seed), planner=planner, window=window)
+    for solution in found.solutions:
+        assert len(solution.evidence) == len(solution.steps)
+        chain = chain_of(found, solution)
+        assert planner.plan(chain) == {}
+        assert HardEstimation()(chain)
+
+
+def too_long_from(num_lines: int) -> ScriptedEngine:
+    def reply(prompt: Prompt, seed: int) -> str | Exception:
+        is_long = prompt.prefix.count("\n") >= num_lines
+        return PromptTooLong("too long") if is_long else "\\boxed{4}"
+
+    return ScriptedEngine(reply)
+
+
+@pytest.mark.parametrize("planner", PLANNERS)
+def test_a_prefix_too_long_has_no_evidence_and_no_label(planner: Planner) -> None:
+    found = estimate(
+        group(given("a\n", "b\n", "c\n", "d"), given("a\n", "b\n")),
+        too_long_from(2),
+        planner=planner,
+    )
+    long, short = found.solutions
+    assert [e.stop_reason for e in long.evidence[1:]] == [
+        StopReason.PROMPT_TOO_LONG,
+        StopReason.PROMPT_TOO_LONG,
+        StopReason.KNOWN_OUTCOME,
+    ]
+    assert issued(long.evidence[0]) > 0 == issued(long.evidence[1])
+    labels = [step.label for step in HardEstimation()(chain_of(found, long))]
+    assert labels == [True, None, None, True]
+    assert short.evidence[1].stop_reason is StopReason.KNOWN_OUTCOME
+
+
+@pytest.mark.parametrize("planner", PLANNERS)
+def test_a_question_too_long_ends_too(planner: Planner) -> None:
+    found = estimate(group(given("a\n", "b\n", "c")), too_long_from(0), planner=planner)
+    assert found.root is None
+    assert [e.stop_reason for e in found.solutions[0].evidence] == [
+        StopReason.PROMPT_TOO_LONG,
+        StopReason.PROMPT_TOO_LONG,
+        StopReason.KNOWN_OUTCOME,
+    ]
+
+
+@pytest.mark.parametrize("planner", PLANNERS)
+def test_nothing_can_be_graded_and_it_ends(planner: Planner) -> None:
+    lost = group(given("a\n", "b\n", "c", answer="hard"))
+    found = estimate(lost, ScriptedEngine(say("\\boxed{hard}")), planner=planner)
+    (solution,) = found.solutions
+    assert [e.num_rollouts for e in solution.evidence] == [0, 0, 0]
+    assert all(e.num_ungraded > 0 for e in solution.evidence)
+    for labeler in (HardEstimation(), RelativeProgress()):
+        assert [step.label for step in labeler(chain_of(found, solution))] == [None] * 3
+
+
+def test_a_rollout_answers_with_the_prefix_before_it() -> None:
+    found = estimate(group(given("so \\boxed{", "4}")), ScriptedEngine(say("4}")))
+    assert found.solutions[0].evidence[0].num_correct == 8
+
+
+def test_a_dropped_problem_is_passed_on() -> None:
+    dropped = ProblemGroup(
+        problem_id="p", question="", answer="", status=Status.DROPPED, reason="no"
+    )
+    assert estimate(dropped, ScriptedEngine(by_seed)) is dropped
+
+
+def test_the_death_of_an_engine_can_be_seen_from_outside() -> None:
+    with pytest.raises(ExceptionGroup) as died:
+        estimate(group(*SIBLINGS), ScriptedEngine(lambda prompt, seed: EngineDead("gone")))
+    assert died.value.subgroup(EngineDead) is not None

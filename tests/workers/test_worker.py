@@ -1,0 +1,158 @@
+"""A worker runs a program on many groups: each stands or falls alone, and a dead engine ends it."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from schemas.arrow import arrow_schema, from_row, to_row
+from schemas.generation import Message, Prompt, Sampling
+from schemas.records import ProblemGroup, Status, Verdict
+from workers.admission import Admission
+from workers.engine import EngineDead, PromptTooLong
+from workers.program import AnswerGrader, Program
+from workers.scripted_engine import ScriptedEngine
+from workers.tally import Tally, WorkerCounts
+from workers.worker import ENGINE_DEAD_EXIT_CODE, MAX_REASON_CHARS, EngineWorker
+
+
+class NoGrader:
+    async def grade(self, gold: str, answers: Sequence[str | None]) -> list[Verdict]:
+        return [Verdict.CORRECT for _ in answers]
+
+
+class Remote:
+    """A tally as its actor's handle shows it."""
+
+    def __init__(self) -> None:
+        self.reports: list[tuple[str, WorkerCounts]] = []
+        self.report = self
+
+    def remote(self, incarnation: str, counts: WorkerCounts) -> None:
+        self.reports.append((incarnation, counts))
+
+
+async def ask_in_a_task_group(
+    group: ProblemGroup, engine: Admission, grader: AnswerGrader
+) -> ProblemGroup:
+    """A program: asks about the question, and passes on what was dropped."""
+    if group.status is not Status.OK:
+        return group
+    prompt = Prompt(messages=(Message(role="user", content=group.question),))
+    async with engine.turn(), asyncio.TaskGroup() as tasks:
+        work = tasks.create_task(engine.complete(prompt, Sampling(), [1, 2]))
+    return ProblemGroup(
+        problem_id=group.problem_id,
+        question=group.question,
+        answer=group.answer,
+        metadata=work.result()[0].text,
+    )
+
+
+def reply(prompt: Prompt, seed: int) -> str | Exception:
+    question = prompt.messages[0].content
+    known: dict[str, Exception] = {
+        "long": PromptTooLong("9 tokens too many"),
+        "odd": KeyError("x" * 2 * MAX_REASON_CHARS),
+        "dead": EngineDead("CUDA error"),
+    }
+    return known.get(question, question.upper())
+
+
+def group(problem_id: str, question: str, **fields: Any) -> ProblemGroup:
+    return ProblemGroup(problem_id=problem_id, question=question, answer="", **fields)
+
+
+def table(*groups: ProblemGroup) -> pa.Table:
+    return pa.Table.from_pylist([to_row(g) for g in groups], schema=arrow_schema(ProblemGroup))
+
+
+def worker(tally: Remote | None = None, program: Program = ask_in_a_task_group) -> EngineWorker:
+    return EngineWorker(lambda: ScriptedEngine(reply), NoGrader, program, tally)
+
+
+def groups_of(found: pa.Table) -> list[ProblemGroup]:
+    return [from_row(ProblemGroup, row) for row in found.to_pylist()]
+
+
+DROPPED = group("d", "long", status=Status.DROPPED, reason="no")
+
+
+def test_a_failing_group_touches_no_other() -> None:
+    found = asyncio.run(
+        worker()(table(group("a", "hi"), group("b", "long"), DROPPED, group("c", "odd")))
+    )
+    a, b, d, c = groups_of(found)
+    assert (a.status, a.metadata) == (Status.OK, "HI")
+    assert (b.status, b.reason) == (Status.FAILED, "PromptTooLong: 9 tokens too many")
+    assert d == DROPPED
+    assert c.status is Status.FAILED
+    assert c.reason is not None
+    assert c.reason.startswith("KeyError: 'xxx")
+    assert len(c.reason) == MAX_REASON_CHARS
+
+
+def test_the_table_keeps_its_schema_also_without_rows() -> None:
+    for groups in ([], [group("a", "hi")]):
+        found = asyncio.run(worker()(table(*groups)))
+        assert found.schema.equals(arrow_schema(ProblemGroup))
+        assert found.num_rows == len(groups)
+
+
+def test_batches_run_side_by_side_and_are_counted_together() -> None:
+    tally = Remote()
+
+    async def both() -> list[pa.Table]:
+        shared = worker(tally)
+        batches = [table(group("a", "hi"), DROPPED), table(group("b", "long"))]
+        return await asyncio.gather(*(shared(batch) for batch in batches))
+
+    assert [t.num_rows for t in asyncio.run(both())] == [2, 1]
+    total = Tally()
+    for incarnation, counts in tally.reports:
+        total.report(incarnation, counts)
+    counts = total.total()
+    assert (counts.num_ok, counts.num_dropped, counts.num_failed) == (1, 1, 1)
+    assert (counts.num_in_flight, counts.num_groups, total.num_workers()) == (0, 3, 1)
+    assert counts.engine.num_requests == 4
+
+
+def test_a_restarted_worker_adds_to_the_tally() -> None:
+    total = Tally()
+    total.report("one", WorkerCounts(num_ok=2))
+    total.report("one", WorkerCounts(num_ok=3))
+    total.report("two", WorkerCounts(num_ok=1, num_failed=1))
+    assert total.total() == WorkerCounts(num_ok=4, num_failed=1)
+
+
+DIES = """
+import asyncio
+from tests.workers.test_worker import group, table, worker
+asyncio.run(worker()(table(group("a", "hi"), group("b", "dead"), group("c", "hi"))))
+"""
+
+
+def test_a_dead_engine_takes_its_process_along() -> None:
+    left = subprocess.run(
+        [sys.executable, "-c", DIES],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert left.returncode == ENGINE_DEAD_EXIT_CODE == 17
+    assert "the engine died (CUDA error)" in left.stderr
+
+
+@pytest.mark.parametrize("error", [ValueError("bad"), ExceptionGroup("many", [ValueError("bad")])])
+def test_a_failed_group_names_the_error_itself(error: Exception) -> None:
+    async def fails(group: ProblemGroup, engine: Admission, grader: AnswerGrader) -> ProblemGroup:
+        raise error
+
+    (found,) = groups_of(asyncio.run(worker(program=fails)(table(group("a", "hi")))))
+    assert found.reason == "ValueError: bad"
