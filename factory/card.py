@@ -40,7 +40,7 @@ def _contents(summary: dict[str, Any]) -> str:
     if not summary["num_solutions"]:
         return (
             "No solution: every problem was dropped or failed, for the reasons below. `datasets`\n"
-            "loads a dataset without rows only with `streaming=True`."
+            "loads Parquet without rows only with `streaming=True`."
         )
     steps = summary["num_steps"]
     return (
@@ -85,6 +85,7 @@ Recipe `{recipe["name"]}`: {recipe["summary"]}.
 
 | | |
 |---|---|
+| problems | `{manifest.problems}` |
 {models}
 | digest | `{manifest.digest}`, of the evidence alone `{manifest.evidence_digest}` |
 | seed | {manifest.seed} |

@@ -23,7 +23,7 @@ from factory.programs.estimate import Estimate
 from factory.programs.sample import Sample
 from factory.publish import publish
 from factory.recipes import load_recipe
-from factory.stages import StageFolder, pending_ids, run_stage
+from factory.stages import StageFolder, pending_problems, run_stage
 from schemas.arrow import arrow_schema, to_row
 from schemas.manifest import Manifest, write_manifest
 from schemas.records import ProblemGroup
@@ -137,7 +137,9 @@ def _store_problems(job: Job, recipe: Recipe, folder: JobFolder, manifest: Manif
     Problems that were not there in an earlier run join; the folder keeps those that were.
     """
     groups = checked_problems(job, recipe)
-    temporary = folder.path.with_name(f".{folder.path.name}.problems.tmp")
+    # Beside the folder, or as near as there is anything: a refused job leaves no trace.
+    nearest = next(parent for parent in folder.path.parents if parent.exists())
+    temporary = nearest / f".{folder.path.name}.problems.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     num_given = num_read = 0
     try:
@@ -186,7 +188,7 @@ def _run(
     """One stage; its counters join the manifest, added to those of earlier runs."""
     import ray
 
-    num_pending = len(pending_ids(source, stage))
+    num_pending = len(pending_problems(source, stage))
     if not num_pending:
         return manifest
     tally = ray.remote(num_cpus=0)(Tally).remote()

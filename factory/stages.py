@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from factory.errors import InputError
@@ -89,7 +88,7 @@ def run_stage(
     from ray.data import DataContext
     from ray.data.checkpoint import CheckpointConfig
 
-    pending = pending_ids(source, stage)
+    pending = pending_problems(source, stage)
     if not pending:
         return
     folder = stage.open_pass()
@@ -99,8 +98,9 @@ def run_stage(
         checkpoint_path=str(folder.with_name(folder.name.replace("pass", "checkpoint"))),
         delete_checkpoint_on_success=False,
     )
-    groups = ray.data.read_parquet([str(f) for f in source], num_cpus=0.1)
-    wanted = groups.map_batches(_Only(ray.put(pending)), batch_format="pyarrow", num_cpus=0.1)
+    files = [str(file) for file in source]
+    groups = ray.data.read_parquet(files, include_paths=True, num_cpus=0.1)
+    wanted = groups.map_batches(_Wanted(ray.put(pending)), batch_format="pyarrow", num_cpus=0.1)
     worked = wanted.repartition(target_num_rows_per_block=GROUPS_PER_BLOCK).map_batches(
         EngineWorker,
         fn_constructor_args=(open_engine or Opener(section=section), Grader, program, tally),
@@ -119,14 +119,17 @@ def run_stage(
     (folder / DONE).touch()
 
 
-def pending_ids(source: list[Path], stage: StageFolder) -> set[str]:
-    """Problems of the source that this stage has not stored, or stored as failed."""
+def pending_problems(source: list[Path], stage: StageFolder) -> dict[str, str]:
+    """Problems that this stage has not stored, or stored as failed, with the file they are in.
+
+    Where several files of the source hold a problem, the last one does.
+    """
     settled = {i for i, status in stage.statuses().items() if status is not Status.FAILED}
-    return {
-        problem_id
-        for file in source
-        for problem_id in pq.read_table(file, columns=["problem_id"])["problem_id"].to_pylist()
-    } - settled
+    found: dict[str, str] = {}
+    for file in source:
+        ids = pq.read_table(file, columns=["problem_id"])["problem_id"].to_pylist()
+        found.update(dict.fromkeys(ids, str(file)))
+    return {problem_id: file for problem_id, file in found.items() if problem_id not in settled}
 
 
 def num_gpus(section: ModelSection) -> float:
@@ -166,13 +169,15 @@ def _last_line(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Only:
-    """Keeps the rows whose problem is wanted."""
+class _Wanted:
+    """Keeps the rows of pending problems, each from the file it is wanted from."""
 
-    wanted: Any
+    pending: Any
 
     def __call__(self, batch: Any) -> Any:
-        import pyarrow as pa
         import ray
 
-        return batch.filter(pc.is_in(batch["problem_id"], pa.array(sorted(ray.get(self.wanted)))))
+        pending = ray.get(self.pending)
+        ids, paths = (batch[column].to_pylist() for column in ("problem_id", "path"))
+        keep = [pending.get(i) == path for i, path in zip(ids, paths, strict=True)]
+        return batch.filter(keep).drop_columns(["path"])

@@ -52,6 +52,10 @@ class StopReason(StrEnum):
     """The whole solution: its own answer says what the prefix is worth."""
     FIRST_SUCCESS = "first_success"
     """One right answer decides a hard label."""
+    PRICE = "price"
+    """A further batch was expected to save less than it costs."""
+    CAP = "cap"
+    """The planner's maximum was reached before the price was."""
     PROMPT_TOO_LONG = "prompt_too_long"
     """The prefix leaves no room in the completer's context: no evidence."""
 

@@ -61,6 +61,6 @@ def _closing_brace(text: str, start: int, end: int) -> int | None:
 
 
 def _cleaned(answer: str) -> str | None:
-    """Without whitespace, emphasis and full stop around it."""
-    answer = answer.strip().strip("*").strip().removesuffix(".").rstrip()
-    return answer.rstrip("*").rstrip() or None
+    """Without whitespace, bold type and full stop around it; one star belongs to it, as in z^*."""
+    answer = answer.strip().removeprefix("**").removesuffix("**").strip()
+    return answer.removesuffix(".").rstrip().removesuffix("**").rstrip() or None

@@ -38,10 +38,21 @@ class Chain:
     root: Counts
     steps: tuple[Counts, ...]
     is_correct: bool | None
+    is_on_policy: bool = False
+    """Whether the completer wrote the solution, so that its ending is one more rollout."""
+    lengths: tuple[int, ...] = ()
+    """Length of each step's text, in characters; empty counts all steps as equally long."""
 
     def __post_init__(self) -> None:
         if not self.steps:
             raise ValueError("a chain needs at least one step")
+        if self.lengths and len(self.lengths) != len(self.steps):
+            raise ValueError(f"{len(self.lengths)} lengths for {len(self.steps)} steps")
+
+    def share_ahead(self, prefix: int) -> float:
+        """The share of the solution's text that lies ahead of the prefix: a rollout's cost."""
+        lengths = self.lengths or (1,) * len(self.steps)
+        return sum(lengths[prefix:]) / max(1, sum(lengths))
 
     @property
     def open_prefixes(self) -> range:

@@ -36,7 +36,7 @@ class FixedK:
         _at_least_one(num_rollouts=self.num_rollouts)
 
     def plan(self, chain: Chain) -> Plan:
-        return _up_to(self.num_rollouts, chain)
+        return up_to(self.num_rollouts, chain)
 
     def stop_reason(self, counts: Counts) -> StopReason:
         return StopReason.FIXED
@@ -79,7 +79,7 @@ class KByDifficulty:
     def plan(self, chain: Chain) -> Plan:
         if chain.root.num_issued == 0:
             return {0: self.num_root}
-        return _up_to(self.num_rollouts(chain.root.mc_score or 0.0), chain)
+        return up_to(self.num_rollouts(chain.root.mc_score or 0.0), chain)
 
     def stop_reason(self, counts: Counts) -> StopReason:
         return StopReason.FIXED
@@ -112,7 +112,7 @@ class UntilFirstSuccess:
         return StopReason.FIRST_SUCCESS if counts.num_correct else StopReason.FIXED
 
 
-def _up_to(num_rollouts: int, chain: Chain) -> Plan:
+def up_to(num_rollouts: int, chain: Chain) -> Plan:
     """Whatever is missing to this many rollouts at every open prefix, and at an unsampled root."""
     prefixes = [*chain.open_prefixes] if chain.root.num_issued else [0, *chain.open_prefixes]
     missing = {p: num_rollouts - chain.counts_at(p).num_issued for p in prefixes}

@@ -108,18 +108,16 @@ class ChainPosterior:
         return float(values[min(low, len(values) - 1)]), float(values[min(high, len(values) - 1)])
 
 
-def infer(
-    chain: Chain, prior: ChainPrior, question: Question, *, is_on_policy: bool
-) -> ChainPosterior:
+def infer(chain: Chain, prior: ChainPrior, question: Question) -> ChainPosterior:
     """The posterior given everything counted along the chain.
 
-    `is_on_policy` says that the completer also wrote the solution: its ending is then one more
-    rollout from the last prefix. A right ending makes every prefix alive in any case.
+    If the completer also wrote the solution, its ending is one more rollout from the last prefix.
+    A right ending makes every prefix alive in any case.
     """
     grid = prior.grid
-    lik_NG = likelihoods(chain, grid, is_on_policy=is_on_policy)
+    lik_NG = likelihoods(chain, grid)
     forward_NG = _forward(lik_NG, grid)
-    backward_NG, _ = _backward(lik_NG, forward_NG, grid)
+    backward_NG = _backward(lik_NG, forward_NG, grid)
     marginals = forward_NG * backward_NG
     marginals /= marginals.sum(axis=1, keepdims=True)
     moves = question.good_moves(grid, float(marginals[0] @ grid.values_G))
@@ -127,7 +125,7 @@ def infer(
     return ChainPosterior(grid, marginals, joint[0].sum(axis=1), joint)
 
 
-def likelihoods(chain: Chain, grid: Grid, *, is_on_policy: bool) -> Array:
+def likelihoods(chain: Chain, grid: Grid) -> Array:
     """N x G: probability of what was counted at each prefix given its value, up to a factor."""
     num = len(chain.steps) if chain.is_correct is not None else len(chain.steps) + 1
     counts = [chain.counts_at(prefix) for prefix in range(num)]
@@ -135,21 +133,21 @@ def likelihoods(chain: Chain, grid: Grid, *, is_on_policy: bool) -> Array:
     wrong = np.array([c.num_rollouts for c in counts], dtype=float)[:, None] - right
     log_lik = right * grid.log_values_G + wrong * grid.log_complements_G
     log_lik[:, 0] = np.where(right[:, 0] > 0, -np.inf, 0.0)
-    lik = np.exp(log_lik - log_lik.max(axis=1, keepdims=True))
+    lik: Array = np.exp(log_lik - log_lik.max(axis=1, keepdims=True))
     if chain.is_correct:
-        lik[-1] *= grid.values_G if is_on_policy else grid.values_G > 0
-    elif chain.is_correct is False and is_on_policy:
+        lik[-1] *= grid.values_G if chain.is_on_policy else grid.values_G > 0
+    elif chain.is_correct is False and chain.is_on_policy:
         lik[-1] *= 1 - grid.values_G
     return lik
 
 
-def log_evidence(chain: Chain, prior: ChainPrior, *, is_on_policy: bool) -> float:
+def log_evidence(chain: Chain, prior: ChainPrior) -> float:
     """Log marginal likelihood of the counts, up to a constant that no prior changes.
 
     It does not depend on the rule that stopped the sampling.
     """
     grid = prior.grid
-    lik = likelihoods(chain, grid, is_on_policy=is_on_policy)
+    lik = likelihoods(chain, grid)
     message, total = grid.root_G * lik[0], 0.0
     for row in lik[1:]:
         scale = message.sum()
@@ -168,15 +166,13 @@ def _forward(lik_NG: Array, grid: Grid) -> Array:
     return messages
 
 
-def _backward(lik_NG: Array, forward_NG: Array, grid: Grid) -> tuple[Array, Array]:
+def _backward(lik_NG: Array, forward_NG: Array, grid: Grid) -> Array:
     """Backward messages, scaled so that forward times backward sums to 1 at every prefix."""
     messages = np.ones_like(lik_NG)
-    scales = np.ones(len(lik_NG))
     for i in range(len(lik_NG) - 2, -1, -1):
         message = grid.step_GG @ (lik_NG[i + 1] * messages[i + 1])
-        scales[i] = forward_NG[i] @ message
-        messages[i] = message / scales[i]
-    return messages, scales
+        messages[i] = message / (forward_NG[i] @ message)
+    return messages
 
 
 def _joint(
@@ -189,9 +185,7 @@ def _joint(
     if num == 1:
         return joint
     # Scale of going from prefix t to t + 1 with forward messages that sum to 1.
-    scales = np.array(
-        [(forward_NG[t] @ grid.step_GG) @ lik_NG[t + 1] for t in range(num - 1)]
-    )
+    scales = np.array([(forward_NG[t] @ grid.step_GG) @ lik_NG[t + 1] for t in range(num - 1)])
     # Forward: rows are the events of steps 1 .. t, carried on to prefix t.
     carried_IG = np.zeros((num - 1, size))
     all_good_NG = np.empty_like(forward_NG)

@@ -73,11 +73,13 @@ class Grid:
     @cached_property
     def log_values_G(self) -> Array:
         """Logarithms; the exact 0 is treated apart."""
-        return np.log(np.maximum(self.values_G, 1e-300))
+        logs: Array = np.log(np.maximum(self.values_G, 1e-300))
+        return logs
 
     @cached_property
     def log_complements_G(self) -> Array:
-        return np.log1p(-self.values_G)
+        logs: Array = np.log1p(-self.values_G)
+        return logs
 
 
 @lru_cache(maxsize=64)

@@ -80,7 +80,7 @@ def _row(
         metadata=group.metadata,
         recipe=provenance.recipe,
         digest=provenance.digest,
-        generator=provenance.generator,
+        generator=provenance.generator if group.sampled else None,
         completer=provenance.completer,
         sampling=provenance.sampling,
         completing=provenance.completing,

@@ -105,7 +105,7 @@ def print_summary(console: Console, dataset: Path, manifest: Manifest) -> None:
 
 def _solutions_line(s: dict[str, Any]) -> str:
     if not s["num_solutions"]:
-        return "none: the dataset is empty and loads only with streaming=True"
+        return "none: the dataset is empty"
     return (
         f"{s['num_solutions']:,} labelled, "
         f"{percent(s['num_solutions_correct'], s['num_solutions'])} of them right, "

@@ -137,6 +137,30 @@ def test_an_unreachable_hub_dataset_is_one_line(monkeypatch: pytest.MonkeyPatch)
     assert "split 'train'" in message
 
 
+def test_a_hub_dataset_is_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def load_dataset(*names: Any, **options: Any) -> list[dict[str, Any]]:
+        asked.append((names, options))
+        return [{"question": "q", "answer": "so\n#### 72"}, {"question": "r", "answer": "####"}]
+
+    monkeypatch.setattr("datasets.load_dataset", load_dataset)
+    [group] = read("openai/gsm8k", config="main", split="test", limit=1)
+    assert group.answer == "72"
+    assert asked == [(("openai/gsm8k", "main"), {"split": "test", "streaming": True})]
+    assert refusal("openai/gsm8k").startswith("openai/gsm8k row 2: answer states no answer")
+
+
+def test_a_hub_error_of_many_lines_becomes_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load_dataset(*names: Any, **options: Any) -> None:
+        raise ValueError("Config name is missing.\nPlease pick one among: ['main']")
+
+    monkeypatch.setattr("datasets.load_dataset", load_dataset)
+    message = refusal("openai/gsm8k")
+    assert "ValueError: Config name is missing. Please pick one among: ['main']" in message
+    assert "config None" in message
+
+
 def test_a_bom_crlf_and_blank_lines_are_read_over(tmp_path: Path) -> None:
     file = tmp_path / "p.jsonl"
     file.write_bytes(

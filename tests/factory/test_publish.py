@@ -197,6 +197,7 @@ def test_the_card_says_how_to_load_and_how_it_was_made(tmp_path: Path) -> None:
         manifest.digest,
         manifest.evidence_digest,
         '"temperature": 0.7',
+        "| problems | `problems.jsonl` |",
         "| generator | `tiny`, its files' fingerprint `ffffffffffffffff` |",
         "1 problems dropped: no luck",
         "prm-factory 0.1.0",

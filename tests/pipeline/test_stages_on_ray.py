@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from factory.job import ModelSection
-from factory.stages import StageFolder, pending_ids, run_stage
+from factory.stages import StageFolder, pending_problems, run_stage
 from schemas.arrow import arrow_schema, to_row
 from schemas.generation import Prompt
 from schemas.records import ProblemGroup, Status
@@ -86,7 +86,7 @@ def test_a_stage_stores_every_group_once_with_the_frozen_schema(
     assert sorted(row["problem_id"] for row in rows_of(stage)) == [f"p{i:03d}" for i in range(50)]
     for file in stage.files():
         assert pq.read_schema(file).equals(arrow_schema(ProblemGroup), check_metadata=False)
-    assert not pending_ids(source, stage)
+    assert not pending_problems(source, stage)
 
 
 def test_a_failed_group_is_tried_again_in_a_pass_of_its_own(
@@ -104,6 +104,18 @@ def test_a_failed_group_is_tried_again_in_a_pass_of_its_own(
     assert len(stage.passes()) == 2
     assert first_pass.items() <= {f.name: f.read_bytes() for f in stage.files()}.items()
     assert len(rows_of(stage)) == 22
+
+
+def test_the_next_stage_takes_a_problem_from_the_pass_that_settled_it(
+    ray_cluster: None, tmp_path: Path
+) -> None:
+    first, second = StageFolder(path=tmp_path / "first"), StageFolder(path=tmp_path / "second")
+    source = store(tmp_path / "in", 10)
+    run(source, first, Mark(failing=frozenset({"p003"})))
+    run(source, first, Mark())
+    run(first.files(), second, Mark())
+    assert sorted(row["problem_id"] for row in rows_of(second)) == [f"p{i:03d}" for i in range(10)]
+    assert set(second.statuses().values()) == {Status.OK}
 
 
 def test_a_finished_stage_is_not_run_again(ray_cluster: None, tmp_path: Path) -> None:

@@ -43,6 +43,22 @@ class LateEngine(ScriptedEngine):
         return await super().complete(prompt, sampling, seeds)
 
 
+class HeldEngine(ScriptedEngine):
+    """Answers nothing until it is told to go on, and knows what it was asked by then."""
+
+    def __init__(self) -> None:
+        super().__init__(by_seed)
+        self.prefixes: list[str] = []
+        self.go_on = asyncio.Event()
+
+    async def complete(
+        self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]
+    ) -> tuple[Completion, ...]:
+        self.prefixes.append(prompt.prefix)
+        await self.go_on.wait()
+        return await super().complete(prompt, sampling, seeds)
+
+
 def by_seed(prompt: Prompt, seed: int) -> str:
     """Right, wrong, undecidable or without an answer, as the seed has it."""
     return ("\\boxed{4}", "\\boxed{4}", "\\boxed{5}", "\\boxed{hard}", "I give up")[seed % 5]

@@ -1,5 +1,6 @@
 """Estimating spends what the planner asks for, shares what siblings share, and always ends."""
 
+import asyncio
 from collections import Counter
 from dataclasses import replace
 
@@ -12,10 +13,23 @@ from factory.core.chain import chain_of
 from factory.core.counting import Rollout, count_rollouts
 from factory.core.labelers import HardEstimation, RelativeProgress
 from factory.core.planners import FixedK, KByDifficulty, Planner, UntilFirstSuccess
+from factory.core.prompts import SolvePrompt
 from factory.core.selection import Selection
+from factory.programs.estimate import Estimate
 from schemas.generation import Prompt
 from schemas.records import Evidence, ProblemGroup, Status, StopReason, Verdict
-from tests.programs.scenes import LateEngine, by_seed, estimate, given, group, say
+from tests.programs.scenes import (
+    EqualTexts,
+    HeldEngine,
+    LateEngine,
+    by_seed,
+    estimate,
+    given,
+    group,
+    recipe,
+    say,
+)
+from workers.admission import Admission
 from workers.engine import EngineDead, PromptTooLong
 from workers.scripted_engine import ScriptedEngine
 
@@ -227,3 +241,23 @@ def test_the_death_of_an_engine_can_be_seen_from_outside() -> None:
     with pytest.raises(ExceptionGroup) as died:
         estimate(group(*SIBLINGS), ScriptedEngine(lambda prompt, seed: EngineDead("gone")))
     assert died.value.subgroup(EngineDead) is not None
+
+
+def test_siblings_that_wait_for_one_another_hold_up_no_other_group() -> None:
+    """Both siblings ask for one prefix only, the same: the second one has nothing of its own."""
+
+    async def main() -> None:
+        engine = HeldEngine()
+        door = Admission(engine)
+        program = Estimate(recipe=recipe(), prompt=SolvePrompt(), seed=7)
+        known = {"sampled": sampled(1, 1)}
+        siblings = group(given("a\n", "b"), given("a\n", "c"), **known)
+        other = group(given("d\n", "e"), **known)
+        async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+            for waiting in (siblings, other):
+                tasks.create_task(program(waiting, door, EqualTexts()))
+            while engine.prefixes != ["a\n", "d\n"]:
+                await asyncio.sleep(0)
+            engine.go_on.set()
+
+    asyncio.run(main())

@@ -1,5 +1,7 @@
 """Recipes are found by the name of their file, shipped or the user's own."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from factory.core.labelers import HardEstimation, RelativeProgress
 from factory.core.planners import FixedK, KByDifficulty
 from factory.recipes import load_recipe, recipe_names
 
+ROOT = Path(__file__).parents[2]
 OWN = """
 from __future__ import annotations
 from dataclasses import dataclass
@@ -67,13 +70,16 @@ def test_a_recipe_of_ones_own_is_a_file(tmp_path: Path) -> None:
     assert recipe.digest == load_recipe(str(path)).digest
 
 
+@pytest.mark.ray
 def test_a_recipe_of_ones_own_reaches_workers_that_lack_its_file(tmp_path: Path) -> None:
-    cloudpickle = pytest.importorskip("cloudpickle")
+    from ray import cloudpickle
+
     path = tmp_path / "own.py"
     path.write_text(OWN)
     stored = cloudpickle.dumps(load_recipe(str(path)))
-    path.unlink()
-    assert cloudpickle.loads(stored).labeler.strictness == 0.5
+    code = f"from ray import cloudpickle; print(cloudpickle.loads({stored!r}).labeler.strictness)"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (found.stdout.strip(), found.stderr) == ("0.5", "")
 
 
 @pytest.mark.parametrize(

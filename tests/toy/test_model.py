@@ -48,7 +48,7 @@ def test_the_folder_loads_and_ends_its_turn() -> None:
 
 
 def test_greedy_decoding_solves_most_level_1_problems() -> None:
-    """Measured at above 0.95 over many problems; 60 of them at above 0.8 leave a wide margin.
+    """Sampled pass rate 0.98 over 480 solutions; greedy above 0.8 over 60 leaves a wide margin.
 
     Problems and weights are fixed, so only another machine's rounding could move the number.
     """
