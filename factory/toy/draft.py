@@ -25,6 +25,7 @@ SIZES = {
     3: Size(operands=(3, 30), factors=(2, 5), largest=100),
     4: Size(operands=(4, 50), factors=(2, 6), largest=160),
     5: Size(operands=(6, 80), factors=(2, 9), largest=300),
+    6: Size(operands=(12, 200), factors=(3, 9), largest=999),
 }
 
 
@@ -85,5 +86,5 @@ def is_modest(values: Sequence[Fraction], level: int) -> bool:
 
 
 def num_operations(rng: Random, level: int) -> int:
-    """Two operations at level 1, six or seven at level 5; the answer line comes on top."""
-    return level + 1 + (rng.random() < 0.5 if level == 5 else 0)
+    """Two operations at level 1, six or seven from level 5; the answer line comes on top."""
+    return 7 if level > 5 else level + 1 + (rng.random() < 0.5 if level == 5 else 0)

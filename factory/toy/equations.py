@@ -11,7 +11,7 @@ CHAIN = "yzwvts"
 def draft_equation(draft: Draft) -> None:
     """a x + b = c, then y from x, z from y, ...; a side remark may define u, which nobody needs."""
     rng = draft.rng
-    low, high = {1: (2, 5), 2: (2, 5), 3: (2, 6), 4: (2, 6), 5: (2, 8)}[draft.level]
+    low, high = {1: (2, 5), 2: (2, 5), 3: (2, 6), 4: (2, 6), 5: (2, 8), 6: (3, 9)}[draft.level]
     factor, shift = rng.randint(low, high), rng.randint(1, 12 + 4 * draft.level)
     rest = factor * rng.randint(2, 9) if draft.level == 1 else rng.randint(2, 8 * draft.level)
     is_plus = rng.random() < 0.6

@@ -17,7 +17,7 @@ from factory.toy.operations import apply
 from factory.toy.oracle import calculation_of
 from factory.toy.solver import HUMAN, Habits, write_solution
 from factory.toy.tokenizer import ASSISTANT, END, USER, build_tokenizer
-from factory.toy.world import FAMILIES, LEVELS, TRAINING_SEEDS, ToyProblem, make_problem
+from factory.toy.world import FAMILIES, TRAINING_LEVELS, TRAINING_SEEDS, ToyProblem, make_problem
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -69,7 +69,7 @@ def make_chunk(
 
 
 def _problem(rng: Random, progress: float) -> ToyProblem:
-    level = 1 + int(len(LEVELS) * rng.random() ** (1 + 1.2 * max(0.0, 1 - 2 * progress)))
+    level = 1 + int(len(TRAINING_LEVELS) * rng.random() ** (1 + 1.2 * max(0.0, 1 - 2 * progress)))
     return make_problem(rng.choice(FAMILIES), level, rng.choice(TRAINING_SEEDS))
 
 

@@ -65,7 +65,7 @@ def test_no_question_of_the_demo_range_occurs_in_the_training_range() -> None:
 def test_problems_are_distinct_and_take_turns() -> None:
     problems = make_problems(600, 3)
     assert len({p.question for p in problems}) == 600
-    assert [p.level for p in problems[:6]] == [1, 2, 3, 4, 5, 1]
+    assert [p.level for p in problems[:6]] == [1, 2, 3, 4, 5, 6]
     assert {p.family for p in problems} == set(FAMILIES)
     assert all(p.seed in HELD_OUT_SEEDS for p in problems)
 
@@ -108,7 +108,7 @@ def test_references_are_both_fractions_and_decimals() -> None:
 
 @pytest.mark.parametrize(
     ("family", "level", "seed"),
-    [("X", 1, 0), ("W", 0, 0), ("W", 6, 0), ("W", 1, -1), ("W", 1, 2**40)],
+    [("X", 1, 0), ("W", 0, 0), ("W", 7, 0), ("W", 1, -1), ("W", 1, 2**40)],
 )
 def test_an_impossible_problem_is_refused(family: str, level: int, seed: int) -> None:
     with pytest.raises(ValueError, match=r"known|outside"):
