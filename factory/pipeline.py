@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from factory.job import Job, ModelSection
 from factory.models import check_model
 from factory.problem_checks import checked_problems
 from factory.programs.estimate import Estimate
+from factory.programs.in_turn import InTurn
 from factory.programs.sample import Sample
 from factory.publish import publish
 from factory.recipes import load_recipe
@@ -28,7 +30,7 @@ from schemas.arrow import arrow_schema, to_row
 from schemas.manifest import Manifest, write_manifest
 from schemas.records import ProblemGroup
 from workers.program import Program
-from workers.tally import Tally
+from workers.tally import Tally, engine_summary
 
 ROWS_PER_PROBLEMS_FILE = 5_000
 
@@ -94,24 +96,9 @@ def label(job: Job, out: Path, watch: Watch) -> Manifest:
     has_solutions = _store_problems(job, recipe, folder, manifest if found is None else found)
     manifest = replace(manifest, stages=dict(found.stages) if found else {})
     with open_cluster():
-        source = sorted(folder.problems.glob("*.parquet"))
-        if not has_solutions:
-            assert job.generator is not None
-            program = Sample(
-                recipe=recipe, prompt=SolvePrompt(system=job.generator.system), seed=job.seed
-            )
-            manifest = _run(
-                "sample", source, folder.sample, program, job.generator, manifest, watch
-            )
+        for stage in _stages(job, recipe, folder, has_solutions):
+            manifest = _run(stage, manifest, watch)
             write_manifest(out, manifest)
-            source = folder.sample.files()
-        estimate = Estimate(
-            recipe=recipe, prompt=SolvePrompt(system=job.completing.system), seed=job.seed
-        )
-        manifest = _run(
-            "estimate", source, folder.estimate, estimate, job.completing, manifest, watch
-        )
-        write_manifest(out, manifest)
     manifest = publish(
         evidence=folder.estimate.files(),
         folder=folder.dataset,
@@ -176,37 +163,77 @@ def _write_problems(rows: list[dict[str, Any]], folder: Path, num_read: int) -> 
     pq.write_table(table, folder / f"problems-{num_read:09d}.parquet")
 
 
-def _run(
-    name: str,
-    source: list[Path],
-    stage: StageFolder,
-    program: Program,
-    section: ModelSection,
-    manifest: Manifest,
-    watch: Watch,
-) -> Manifest:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stage:
+    name: str
+    source: Callable[[], list[Path]]
+    folder: StageFolder
+    program: Program
+    section: ModelSection
+
+
+def _stages(job: Job, recipe: Recipe, folder: JobFolder, has_solutions: bool) -> list[_Stage]:
+    """One stage where one model does everything or solutions are given, else two."""
+
+    def problems() -> list[Path]:
+        return sorted(folder.problems.glob("*.parquet"))
+
+    estimate = Estimate(
+        recipe=recipe, prompt=SolvePrompt(system=job.completing.system), seed=job.seed
+    )
+    estimating = partial(_Stage, folder=folder.estimate, section=job.completing)
+    if has_solutions:
+        return [estimating(name="estimate", source=problems, program=estimate)]
+    assert job.generator is not None
+    sample = Sample(recipe=recipe, prompt=SolvePrompt(system=job.generator.system), seed=job.seed)
+    if job.generator == job.completing:
+        both = InTurn(programs=(sample, estimate))
+        return [estimating(name="label", source=problems, program=both)]
+    return [
+        _Stage(
+            name="sample",
+            source=problems,
+            folder=folder.sample,
+            program=sample,
+            section=job.generator,
+        ),
+        estimating(name="estimate", source=folder.sample.files, program=estimate),
+    ]
+
+
+def _run(stage: _Stage, manifest: Manifest, watch: Watch) -> Manifest:
     """One stage; its counters join the manifest, added to those of earlier runs."""
     import ray
 
-    num_pending = len(pending_problems(source, stage))
+    source = stage.source()
+    num_pending = len(pending_problems(source, stage.folder))
     if not num_pending:
         return manifest
     tally = ray.remote(num_cpus=0)(Tally).remote()
     started_s = time.monotonic()
-    run = StageRun(name=name, num_groups=num_pending, num_stored=len(stage.statuses()), tally=tally)
+    run = StageRun(
+        name=stage.name,
+        num_groups=num_pending,
+        num_stored=len(stage.folder.statuses()),
+        tally=tally,
+    )
     with watch(run):
-        run_stage(source=source, stage=stage, program=program, section=section, tally=tally)
+        run_stage(
+            source=source,
+            stage=stage.folder,
+            program=stage.program,
+            section=stage.section,
+            tally=tally,
+        )
     counts = ray.get(tally.total.remote())
     seconds = time.monotonic() - started_s
-    earlier = manifest.stages.get(name, {})
+    earlier = manifest.stages.get(stage.name, {})
     counters = {"seconds": seconds, **_plain(counts)}
     summed = {k: round(v + earlier.get(k, 0), 3) for k, v in counters.items()}
-    return replace(manifest, stages={**manifest.stages, name: summed})
+    return replace(manifest, stages={**manifest.stages, stage.name: summed})
 
 
 def _plain(counts: Any) -> dict[str, Any]:
-    from workers.tally import engine_summary
-
     return {
         "num_ok": counts.num_ok,
         "num_dropped": counts.num_dropped,

@@ -281,13 +281,13 @@ def _naive(gold: str, answer: str | None) -> bool:
     return bool(verify(parse(f"${gold}$"), parse(f"\\boxed{{{answer}}}")))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--sample", type=int, default=600)
     parser.add_argument("--out", type=Path, default=OUT)
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     result = measure(args.repeats, args.sample)
     text = json.dumps(result, indent=1)
     args.out.parent.mkdir(parents=True, exist_ok=True)

@@ -37,7 +37,7 @@ def measure(folder: Path, num_problems: int = NUM_PROBLEMS, repeats: int = REPEA
     """Runs both sides in turn and writes `saturation.json` and `prefix_cache.json`."""
     job, recipe = toy_job(folder / "job", num_problems), load_recipe("math-shepherd")
     label(job, folder / "job", unwatched)
-    source = JobFolder(path=(folder / "job").resolve()).sample.files()
+    source = JobFolder(path=(folder / "job").resolve()).estimate.files()
     requests = folder / "requests.json"
     requests.write_text(json.dumps(_requests(source, job, recipe)))
     ratios, stages, raws = [], [], []

@@ -78,7 +78,7 @@ def _draw(progress: Progress, task: TaskID, counts: WorkerCounts, detail: str) -
 
 def _follow_in_lines(console: Console, run: StageRun, stop: threading.Event) -> None:
     stored = f", {run.num_stored:,} stored before" if run.num_stored else ""
-    console.print(f"{run.name}: {run.num_groups:,} problems to do{stored}; starting engines")
+    _say(console, f"{run.name}: {run.num_groups:,} problems to do{stored}; starting engines")
     started_s = last_s = time.monotonic()
     for counts, detail in _readings(run, stop, POLL_INTERVAL_S):
         now_s = time.monotonic()
@@ -88,7 +88,12 @@ def _follow_in_lines(console: Console, run: StageRun, stop: threading.Event) -> 
         done = counts.num_groups
         left_s = (now_s - started_s) * (run.num_groups - done) / done if done else None
         eta = f", about {left_s:.0f} s left" if left_s else ""
-        console.print(f"{run.name}: {done:,} of {run.num_groups:,} problems, {detail}{eta}")
+        _say(console, f"{run.name}: {done:,} of {run.num_groups:,} problems, {detail}{eta}")
+
+
+def _say(console: Console, line: str) -> None:
+    """One line, however narrow the output."""
+    console.print(line, soft_wrap=True, highlight=False)
 
 
 def _readings(

@@ -95,7 +95,7 @@ def test_relabelling_asks_no_engine(finished: Finished, tmp_path: Path) -> None:
 
 
 def test_the_prefix_cache_serves_most_prompt_tokens(finished: Finished) -> None:
-    stage = finished.manifest.stages["estimate"]
+    stage = finished.manifest.stages["label"]
     assert stage["num_cached_prompt_tokens"] / stage["num_prompt_tokens"] > 0.5
 
 
