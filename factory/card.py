@@ -5,8 +5,10 @@ from typing import Any
 
 import yaml
 
+from factory.report.audit import audit_sentence
 from factory.report.tables import funnel_lines, percent
 from factory.shards import published_schema
+from schemas.ids import digest_of
 from schemas.manifest import Manifest
 
 
@@ -79,7 +81,7 @@ from datasets import {load.split("(")[0]}
 rows = {load}
 ```
 
-## How it was made
+{_trust(manifest)}## How it was made
 
 Recipe `{recipe["name"]}`: {recipe["summary"]}.
 
@@ -116,3 +118,23 @@ relative-progress labels can be made again at any threshold.
 
 Versions: {", ".join(f"{k} {v}" for k, v in manifest.versions.items())}.
 """
+
+
+def _trust(manifest: Manifest) -> str:
+    """What the labels claim of themselves, and what an audit found; nothing without either."""
+    summary = manifest.summary
+    lines = []
+    if summary["num_claims"]:
+        claimed = summary["claimed_errors"] / summary["num_claims"]
+        decided = percent(summary["num_decided"], summary["num_claims"])
+        prior = manifest.recipe["labeler"].get("prior")
+        name = f" under prior `{digest_of(prior)}`" if prior else ""
+        lines.append(
+            f"Claimed: {100 * claimed:.1f} % of labels are wrong by the recipe's own "
+            f"posterior{name}; {decided} of steps are decided."
+        )
+    if manifest.audit:
+        lines.append(audit_sentence(manifest.audit))
+    elif lines:
+        lines.append("Not audited yet: `prm-factory audit` checks the claim with fresh rollouts.")
+    return "## How far to trust a label\n\n" + "\n".join(lines) + "\n\n" if lines else ""

@@ -75,6 +75,32 @@ def show(
 
 
 @app.command()
+def audit(
+    folder: Annotated[Path, typer.Argument(help="A finished job's folder.")],
+    steps: Annotated[int, typer.Option(min=1, help="How many steps to check, about.")] = 300,
+    rollouts: Annotated[int, typer.Option(min=2, help="Fresh rollouts at every prefix.")] = 256,
+) -> None:
+    """Check labels drawn at random with many fresh rollouts; the card then states their error."""
+    from factory.audit import audit as run
+    from factory.report.audit import print_audit
+    from factory.report.progress import watcher
+
+    print_audit(out, run(folder, num_steps=steps, num_rollouts=rollouts, watch=watcher(out)))
+
+
+@app.command("fit-prior")
+def fit_prior(
+    folder: Annotated[Path, typer.Argument(help="A job's folder with evidence.")],
+    solutions: Annotated[int, typer.Option(min=1, help="Solutions to fit to, at most.")] = 2_000,
+) -> None:
+    """Fit the prior of the adaptive recipe to a job's counts and print it for a recipe file."""
+    from factory.fit import fit_folder
+    from factory.report.audit import print_fit
+
+    print_fit(out, fit_folder(folder, solutions))
+
+
+@app.command()
 def recipes() -> None:
     """List the recipes that ship with the factory."""
     from factory.recipes import load_recipe, recipe_names

@@ -23,16 +23,18 @@ from factory.problem_checks import checked_problems
 from factory.programs.estimate import Estimate
 from factory.programs.in_turn import InTurn
 from factory.programs.sample import Sample
-from factory.publish import publish
+from factory.publish import is_on_policy, publish
 from factory.recipes import load_recipe
 from factory.stages import StageFolder, pending_problems, run_stage
 from schemas.arrow import arrow_schema, to_row
-from schemas.manifest import Manifest, write_manifest
+from schemas.manifest import Manifest, write_atomically, write_manifest
 from schemas.records import ProblemGroup
 from workers.program import Program
 from workers.tally import Tally, engine_summary
 
 ROWS_PER_PROBLEMS_FILE = 5_000
+JOB_FILE = "job.json"
+"""The job as it was run, for audits; it stays in the job's folder and is never published."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,9 +97,10 @@ def label(job: Job, out: Path, watch: Watch) -> Manifest:
     found = check_folder(out, manifest)
     has_solutions = _store_problems(job, recipe, folder, manifest if found is None else found)
     manifest = replace(manifest, stages=dict(found.stages) if found else {})
+    write_atomically(out / JOB_FILE, job.model_dump_json(indent=2) + "\n")
     with open_cluster():
         for stage in _stages(job, recipe, folder, has_solutions):
-            manifest = _run(stage, manifest, watch)
+            manifest = run_watched(stage, manifest, watch)
             write_manifest(out, manifest)
     manifest = publish(
         evidence=folder.estimate.files(),
@@ -164,7 +167,9 @@ def _write_problems(rows: list[dict[str, Any]], folder: Path, num_read: int) -> 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Stage:
+class Stage:
+    """A stage of a job: what runs where, from which files into which folder."""
+
     name: str
     source: Callable[[], list[Path]]
     folder: StageFolder
@@ -172,16 +177,19 @@ class _Stage:
     section: ModelSection
 
 
-def _stages(job: Job, recipe: Recipe, folder: JobFolder, has_solutions: bool) -> list[_Stage]:
+def _stages(job: Job, recipe: Recipe, folder: JobFolder, has_solutions: bool) -> list[Stage]:
     """One stage where one model does everything or solutions are given, else two."""
 
     def problems() -> list[Path]:
         return sorted(folder.problems.glob("*.parquet"))
 
     estimate = Estimate(
-        recipe=recipe, prompt=SolvePrompt(system=job.completing.system), seed=job.seed
+        recipe=recipe,
+        prompt=SolvePrompt(system=job.completing.system),
+        seed=job.seed,
+        is_on_policy=is_on_policy(job_manifest(job, recipe)),
     )
-    estimating = partial(_Stage, folder=folder.estimate, section=job.completing)
+    estimating = partial(Stage, folder=folder.estimate, section=job.completing)
     if has_solutions:
         return [estimating(name="estimate", source=problems, program=estimate)]
     assert job.generator is not None
@@ -190,7 +198,7 @@ def _stages(job: Job, recipe: Recipe, folder: JobFolder, has_solutions: bool) ->
         both = InTurn(programs=(sample, estimate))
         return [estimating(name="label", source=problems, program=both)]
     return [
-        _Stage(
+        Stage(
             name="sample",
             source=problems,
             folder=folder.sample,
@@ -201,7 +209,7 @@ def _stages(job: Job, recipe: Recipe, folder: JobFolder, has_solutions: bool) ->
     ]
 
 
-def _run(stage: _Stage, manifest: Manifest, watch: Watch) -> Manifest:
+def run_watched(stage: Stage, manifest: Manifest, watch: Watch) -> Manifest:
     """One stage; its counters join the manifest, added to those of earlier runs."""
     import ray
 

@@ -60,7 +60,14 @@ def provenance_of(manifest: Manifest) -> Provenance:
         sampling=json.dumps(manifest.recipe["sampling"]),
         completing=json.dumps(manifest.recipe["completing"]),
         seed=manifest.seed,
+        is_on_policy=is_on_policy(manifest),
     )
+
+
+def is_on_policy(manifest: Manifest) -> bool:
+    """Whether one model sampled the solutions and completed them, in the same way."""
+    models, recipe = manifest.models, manifest.recipe
+    return models["generator"] == models["completer"] and recipe["sampling"] == recipe["completing"]
 
 
 def _rewrite_as_arrow(folder: Path, num_rows: int) -> None:

@@ -41,6 +41,8 @@ class Manifest:
     stages: dict[str, Any] = field(default_factory=dict)
     """Counters of each stage that has run."""
     summary: dict[str, Any] = field(default_factory=dict)
+    audit: dict[str, Any] = field(default_factory=dict)
+    """What an audit found; empty until there was one."""
     shards: tuple[ShardEntry, ...] = ()
 
 

@@ -46,6 +46,27 @@ class PublishedSolution:
     """Rollouts of the first batch: their share of successes is unbiased by any stopping rule."""
     num_first_correct: tuple[int, ...]
     stop_reasons: tuple[str, ...]
+    p_good: tuple[float | None, ...]
+    """T probabilities that the step is good; null from recipes that have no prior. So are the
+    columns from here to `log_e_bad`."""
+    is_decided: tuple[bool | None, ...]
+    """T marks: is the label right with at least the probability the recipe asks for?"""
+    value_means: tuple[float | None, ...]
+    """T posterior means of the MC score: soft labels that no stopping rule biases much."""
+    value_lows: tuple[float | None, ...]
+    """T bounds of their 90 % credible intervals."""
+    value_highs: tuple[float | None, ...]
+    death_probabilities: tuple[float | None, ...]
+    """T probabilities that no rollout from the prefix can be right."""
+    progress_lows: tuple[float | None, ...]
+    """T bounds of the ratio of values, valid at any stopping time, 90 %."""
+    progress_highs: tuple[float | None, ...]
+    log_e_good: tuple[float | None, ...]
+    """T log e-values against progress below the threshold: at least log(1 / alpha) certifies a
+    good step at level alpha, without a prior."""
+    log_e_bad: tuple[float | None, ...]
+    """The same against progress of at least the threshold."""
+    num_rounds: tuple[int, ...]
     first_error: int | None
     """0-based index of the first bad step; null when no step is bad."""
     answer: str | None

@@ -98,12 +98,18 @@ def root_evidence(group: ProblemGroup) -> Evidence | None:
     return group.root or group.sampled
 
 
-def chain_of(group: ProblemGroup, solution: Solution) -> Chain:
-    """The chain of a stored solution. Raises ValueError when its steps were never estimated."""
+def chain_of(group: ProblemGroup, solution: Solution, *, is_on_policy: bool = False) -> Chain:
+    """The chain of a stored solution. Raises ValueError when its steps were never estimated.
+
+    `is_on_policy` says that the generator is the completer; a solution that was given and not
+    sampled is never on policy.
+    """
     if not solution.evidence:
         raise ValueError(f"solution {solution.solution_id} has no evidence: estimate it first")
     return Chain(
         root=counts_of(root_evidence(group)),
         steps=tuple(counts_of(evidence) for evidence in solution.evidence),
         is_correct=outcome(solution.verdict),
+        is_on_policy=is_on_policy and group.sampled is not None,
+        lengths=tuple(len(step) for step in solution.steps),
     )

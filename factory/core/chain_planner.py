@@ -69,8 +69,12 @@ class ByValue:
     def __post_init__(self) -> None:
         if self.price < 0:
             raise ValueError(f"price must be at least 0, not {self.price}")
-        if min(self.first, *self.batches, self.max_rollouts) < 1:
-            raise ValueError("first, batches and max_rollouts must be at least 1")
+        if not self.batches:
+            raise ValueError("batches must name at least one size")
+        if min(self.first, self.num_root, *self.batches, self.max_rollouts) < 1:
+            raise ValueError("first, num_root, batches and max_rollouts must be at least 1")
+        if not 0 <= self.share_of_best <= 1:
+            raise ValueError(f"share_of_best must lie in [0, 1], not {self.share_of_best}")
 
     def plan(self, chain: Chain) -> Plan:
         if self.price == 0:
@@ -79,7 +83,7 @@ class ByValue:
             return {}
         if not any(chain.counts_at(prefix).num_issued for prefix in chain.open_prefixes):
             first = min(self.first, self.max_rollouts)
-            root = {} if chain.root.num_issued else {0: self.num_root}
+            root = {} if chain.root.num_issued else {0: min(self.num_root, self.max_rollouts)}
             return root | dict.fromkeys(chain.open_prefixes, first)
         posterior = infer(chain, self.prior, self.question)
         return self._worth_buying(chain, posterior)
@@ -107,15 +111,15 @@ class ByValue:
 
         Minus infinity where a batch would pass `max_rollouts`.
         """
-        prefixes = np.array([*chain.open_prefixes])
+        open_ = slice(chain.open_prefixes.start, chain.open_prefixes.stop)
         outcomes_GK, starts = _outcomes(posterior.grid.values_G.tobytes(), self.batches)
-        good_JIK = posterior.joint_NIG[prefixes] @ outcomes_GK
-        probability_JK = posterior.marginals_NG[prefixes] @ outcomes_GK
+        good_JIK = posterior.joint_NIG[open_] @ outcomes_GK
+        probability_JK = posterior.marginals_NG[open_] @ outcomes_GK
         risk_JK = self.costs.risk(probability_JK[:, None, :], good_JIK).sum(axis=1)
         now = float(self.costs.risk(np.ones_like(posterior.good_I), posterior.good_I).sum())
         saved_JB = now - np.add.reduceat(risk_JK, starts, axis=1)
-        cost_J = np.array([chain.share_ahead(int(prefix)) for prefix in prefixes])
-        issued_J = np.array([chain.counts_at(int(prefix)).num_issued for prefix in prefixes])
+        cost_J = np.array([chain.share_ahead(prefix) for prefix in chain.open_prefixes])
+        issued_J = np.array([chain.counts_at(p).num_issued for p in chain.open_prefixes])
         batches_B = np.array(self.batches)
         values_JB: Array = saved_JB / (batches_B * np.maximum(cost_J, 1e-3)[:, None])
         values_JB[issued_J[:, None] + batches_B > self.max_rollouts] = -np.inf

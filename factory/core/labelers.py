@@ -20,6 +20,24 @@ class StepLabel:
     counts some scores as 0 says so."""
     progress: float | None
     """MC score after the step over the one before it; `None` where that is undefined."""
+    p_good: float | None = None
+    """Probability that the step is good, where the labeler has one."""
+    is_decided: bool | None = None
+    """Whether the label is right with at least the probability the labeler asks for."""
+    value_mean: float | None = None
+    """Posterior mean of the prefix's value: the soft label of a labeler with a prior."""
+    value_low: float | None = None
+    """Bounds of its 90 % credible interval."""
+    value_high: float | None = None
+    death_probability: float | None = None
+    """Probability that no rollout from the prefix can ever be right."""
+    progress_low: float | None = None
+    """Bounds of the ratio of the values that hold at any stopping time, 90 %."""
+    progress_high: float | None = None
+    log_e_good: float | None = None
+    """Natural logarithm of the e-value against progress below the threshold."""
+    log_e_bad: float | None = None
+    """The same against progress of at least the threshold."""
 
 
 class Labeler(Protocol):

@@ -49,7 +49,8 @@ class StillSolvable:
 
     def good_moves(self, grid: Grid, root_mean: float) -> Mask:
         good = (grid.values_G >= self.share * root_mean) & (grid.values_G > 0)
-        return np.broadcast_to(good, (len(good), len(good)))
+        moves: Mask = good & np.ones((len(good), 1), dtype=bool)
+        return moves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +118,7 @@ def infer(chain: Chain, prior: ChainPrior, question: Question) -> ChainPosterior
     grid = prior.grid
     lik_NG = likelihoods(chain, grid)
     forward_NG = _forward(lik_NG, grid)
-    backward_NG = _backward(lik_NG, forward_NG, grid)
+    backward_NG = _backward(lik_NG, grid)
     marginals = forward_NG * backward_NG
     marginals /= marginals.sum(axis=1, keepdims=True)
     moves = question.good_moves(grid, float(marginals[0] @ grid.values_G))
@@ -127,12 +128,7 @@ def infer(chain: Chain, prior: ChainPrior, question: Question) -> ChainPosterior
 
 def likelihoods(chain: Chain, grid: Grid) -> Array:
     """N x G: probability of what was counted at each prefix given its value, up to a factor."""
-    num = len(chain.steps) if chain.is_correct is not None else len(chain.steps) + 1
-    counts = [chain.counts_at(prefix) for prefix in range(num)]
-    right = np.array([c.num_correct for c in counts], dtype=float)[:, None]
-    wrong = np.array([c.num_rollouts for c in counts], dtype=float)[:, None] - right
-    log_lik = right * grid.log_values_G + wrong * grid.log_complements_G
-    log_lik[:, 0] = np.where(right[:, 0] > 0, -np.inf, 0.0)
+    log_lik = _log_likelihoods(chain, grid)
     lik: Array = np.exp(log_lik - log_lik.max(axis=1, keepdims=True))
     if chain.is_correct:
         lik[-1] *= grid.values_G if chain.is_on_policy else grid.values_G > 0
@@ -142,13 +138,14 @@ def likelihoods(chain: Chain, grid: Grid) -> Array:
 
 
 def log_evidence(chain: Chain, prior: ChainPrior) -> float:
-    """Log marginal likelihood of the counts, up to a constant that no prior changes.
+    """Log probability of the rollouts' verdicts, in the order they came, under the prior.
 
-    It does not depend on the rule that stopped the sampling.
+    It does not depend on the rule that stopped the sampling, so priors are compared by it on any
+    counts.
     """
     grid = prior.grid
     lik = likelihoods(chain, grid)
-    message, total = grid.root_G * lik[0], 0.0
+    message, total = grid.root_G * lik[0], float(_log_likelihoods(chain, grid).max(axis=1).sum())
     for row in lik[1:]:
         scale = message.sum()
         total += float(np.log(scale))
@@ -156,53 +153,62 @@ def log_evidence(chain: Chain, prior: ChainPrior) -> float:
     return total + float(np.log(message.sum()))
 
 
+def _log_likelihoods(chain: Chain, grid: Grid) -> Array:
+    num = len(chain.steps) if chain.is_correct is not None else len(chain.steps) + 1
+    counted = map(chain.counts_at, range(num))
+    counts = np.array([(c.num_correct, c.num_rollouts - c.num_correct) for c in counted], float)
+    log_lik: Array = counts @ grid.logs_2G
+    log_lik[counts[:, 0] > 0, 0] = -np.inf
+    return log_lik
+
+
 def _forward(lik_NG: Array, grid: Grid) -> Array:
+    """Forward messages, and the likelihoods scaled in place so that every message sums to 1."""
     messages = np.empty_like(lik_NG)
-    message = grid.root_G * lik_NG[0]
-    messages[0] = message / message.sum()
-    for i in range(1, len(lik_NG)):
-        message = (messages[i - 1] @ grid.step_GG) * lik_NG[i]
-        messages[i] = message / message.sum()
+    message = grid.root_G
+    for i, lik in enumerate(lik_NG):
+        if i:
+            message = messages[i - 1] @ grid.step_GG
+        lik /= message @ lik
+        messages[i] = message * lik
     return messages
 
 
-def _backward(lik_NG: Array, forward_NG: Array, grid: Grid) -> Array:
-    """Backward messages, scaled so that forward times backward sums to 1 at every prefix."""
+def _backward(lik_NG: Array, grid: Grid) -> Array:
+    """Backward messages; with scaled likelihoods forward times backward sums to 1 everywhere."""
     messages = np.ones_like(lik_NG)
     for i in range(len(lik_NG) - 2, -1, -1):
-        message = grid.step_GG @ (lik_NG[i + 1] * messages[i + 1])
-        messages[i] = message / (forward_NG[i] @ message)
+        messages[i] = grid.step_GG @ (lik_NG[i + 1] * messages[i + 1])
     return messages
 
 
 def _joint(
     lik_NG: Array, forward_NG: Array, backward_NG: Array, grid: Grid, moves: Mask, is_closed: bool
 ) -> Array:
-    """N x I x G: probability that step i is good and prefix j has value v."""
+    """N x I x G: probability that step i is good and prefix j has value v; lik_NG is scaled."""
     num, size = lik_NG.shape
-    good_step_GG = grid.step_GG * moves
+    step_GG = grid.step_GG
+    good_step_GG = step_GG * moves
     joint = np.zeros((num, num - 1, size))
-    if num == 1:
-        return joint
-    # Scale of going from prefix t to t + 1 with forward messages that sum to 1.
-    scales = np.array([(forward_NG[t] @ grid.step_GG) @ lik_NG[t + 1] for t in range(num - 1)])
-    # Forward: rows are the events of steps 1 .. t, carried on to prefix t.
-    carried_IG = np.zeros((num - 1, size))
-    all_good_NG = np.empty_like(forward_NG)
-    all_good_NG[0] = forward_NG[0]
+    # Forward: row i of prefix t is the event of step i + 1 carried on to it, for the steps behind.
+    # A closed question starts each from the event before, an open one from anything.
+    start_NG = forward_NG.copy()
     for t in range(1, num):
-        before = all_good_NG[t - 1] if is_closed else forward_NG[t - 1]
-        carried_IG[: t - 1] = carried_IG[: t - 1] @ grid.step_GG
-        carried_IG[t - 1] = before @ good_step_GG
-        carried_IG[:t] *= lik_NG[t] / scales[t - 1]
-        all_good_NG[t] = carried_IG[t - 1]
-        joint[t, :t] = carried_IG[:t] * backward_NG[t]
-    # Backward: rows are the events of the steps after t.
-    ahead_IG = np.zeros((num - 1, size))
+        rows_IG = joint[t, :t]
+        rows_IG[:-1] = joint[t - 1, : t - 1] @ step_GG
+        rows_IG[-1] = start_NG[t - 1] @ good_step_GG
+        rows_IG *= lik_NG[t]
+        if is_closed:
+            start_NG[t] = rows_IG[-1]
+    joint *= backward_NG[:, None, :]
+    # Backward: the events of the steps ahead. A closed question allows good moves alone on the way.
+    ahead_IG = np.zeros((num, size))
+    step_back_GG = (good_step_GG if is_closed else step_GG).T
     for t in range(num - 2, -1, -1):
-        step_GG = good_step_GG if is_closed else grid.step_GG
-        ahead_IG[t + 1 :] = (ahead_IG[t + 1 :] * lik_NG[t + 1]) @ step_GG.T
-        ahead_IG[t] = good_step_GG @ (lik_NG[t + 1] * backward_NG[t + 1])
-        ahead_IG[t:] /= scales[t]
-        joint[t, t:] = (all_good_NG[t] if is_closed else forward_NG[t]) * ahead_IG[t:]
+        ahead_IG[t + 1] = backward_NG[t + 1]
+        weighted_IG = ahead_IG[t + 1 :] * lik_NG[t + 1]
+        ahead_IG[t + 1 :] = weighted_IG @ step_back_GG
+        if not is_closed:
+            ahead_IG[t + 1] = good_step_GG @ weighted_IG[0]
+        np.multiply(ahead_IG[t + 1 :], start_NG[t], out=joint[t, t:])
     return joint

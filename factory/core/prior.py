@@ -5,14 +5,12 @@ solution p mostly stays, sometimes falls, and once exactly 0 stays 0. If complet
 are one model, p is a martingale in truth; here it is one in its mean wherever nothing goes wrong.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta as beta_distribution
-
-from schemas.ids import digest_of
 
 Array = NDArray[np.float64]
 
@@ -47,11 +45,6 @@ class ChainPrior:
             )
 
     @property
-    def digest(self) -> str:
-        """Names the prior."""
-        return digest_of(asdict(self))
-
-    @property
     def grid(self) -> "Grid":
         """The prior on a grid; built once per prior and process."""
         return _grid(self)
@@ -71,15 +64,9 @@ class Grid:
     """Row u, column v: probability of going from value u to value v in one step."""
 
     @cached_property
-    def log_values_G(self) -> Array:
-        """Logarithms; the exact 0 is treated apart."""
-        logs: Array = np.log(np.maximum(self.values_G, 1e-300))
-        return logs
-
-    @cached_property
-    def log_complements_G(self) -> Array:
-        logs: Array = np.log1p(-self.values_G)
-        return logs
+    def logs_2G(self) -> Array:
+        """Log probabilities of a right and of a wrong answer; the exact 0 is treated apart."""
+        return np.stack((np.log(np.maximum(self.values_G, 1e-300)), np.log1p(-self.values_G)))
 
 
 @lru_cache(maxsize=64)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import takewhile
+from math import isinf
 
 from factory.core.chain import Chain, chain_of, outcome
 from factory.core.labelers import Labeler, StepLabel, first_error
@@ -23,6 +24,8 @@ class Provenance:
     sampling: str
     completing: str
     seed: int
+    is_on_policy: bool = False
+    """Whether one model sampled and completed, in the same way."""
 
 
 def publish_group(
@@ -36,7 +39,7 @@ def publish_group(
     if group.status is not Status.OK:
         return
     for solution in group.solutions:
-        chain = chain_of(group, solution)
+        chain = chain_of(group, solution, is_on_policy=provenance.is_on_policy)
         labels = labeler(chain)
         if labels[0].label is not None:
             yield _row(group, solution, chain, labels, provenance)
@@ -68,6 +71,17 @@ def _row(
         num_first=tuple(e.num_first for e in evidence),
         num_first_correct=tuple(e.num_first_correct for e in evidence),
         stop_reasons=tuple(e.stop_reason.value for e in evidence),
+        p_good=tuple(step.p_good for step in labels),
+        is_decided=tuple(step.is_decided for step in labels),
+        value_means=tuple(step.value_mean for step in labels),
+        value_lows=tuple(step.value_low for step in labels),
+        value_highs=tuple(step.value_high for step in labels),
+        death_probabilities=tuple(step.death_probability for step in labels),
+        progress_lows=tuple(step.progress_low for step in labels),
+        progress_highs=tuple(_finite(step.progress_high) for step in labels),
+        log_e_good=tuple(step.log_e_good for step in labels),
+        log_e_bad=tuple(step.log_e_bad for step in labels),
+        num_rounds=tuple(e.num_rounds for e in evidence),
         first_error=first_error(labels),
         answer=solution.answer,
         is_correct=outcome(solution.verdict),
@@ -86,3 +100,8 @@ def _row(
         completing=provenance.completing,
         seed=provenance.seed,
     )
+
+
+def _finite(bound: float | None) -> float | None:
+    """No bound at all is null, not infinity, which JSON cannot say."""
+    return None if bound is None or isinf(bound) else bound

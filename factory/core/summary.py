@@ -22,6 +22,13 @@ class Summary:
     num_good: int = 0
     num_bad: int = 0
     num_undecided: int = 0
+    """Without a label."""
+    num_claims: int = 0
+    """Labels that come with the probability that they are right."""
+    num_decided: int = 0
+    """Of these, right with at least the probability the recipe asks for."""
+    claimed_errors: float = 0.0
+    """Expected number of wrong ones among them."""
     num_samples: int = 0
     num_samples_correct: int = 0
     num_sample_tokens: int = 0
@@ -63,6 +70,10 @@ class Summary:
         self.num_good += labels[True]
         self.num_bad += labels[False]
         self.num_undecided += labels[None]
+        claims = [(p, s) for p, s in zip(row.p_good, row.step_labels, strict=True) if p is not None]
+        self.num_claims += len(claims)
+        self.num_decided += sum(bool(is_decided) for is_decided in row.is_decided)
+        self.claimed_errors += sum(1 - p if label else p for p, label in claims)
         self.num_rollouts += sum(row.num_rollouts)
         self.num_rollouts_ungraded += sum(row.num_ungraded)
         self.num_rollouts_truncated += sum(row.num_truncated)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from factory.core.chain import Chain, Counts, counts_of, outcome, root_evidence
+from factory.core.chain import Chain, Counts, counts_of, outcome
 from factory.core.counting import no_rollouts
 from factory.core.planners import Plan
 from factory.core.prompts import SolvePrompt
@@ -27,6 +27,8 @@ class Estimate:
     recipe: Recipe
     prompt: SolvePrompt
     seed: int
+    is_on_policy: bool = False
+    """Whether the solutions were sampled from the model that completes, in the same way."""
 
     async def __call__(
         self, group: ProblemGroup, engine: Admission, grader: AnswerGrader
@@ -68,7 +70,9 @@ class Estimate:
         all_arms = [arms.at(prefix) for prefix in accumulate(solution.steps, initial="")]
         rounds: list[list[int]] = [[] for _ in all_arms]
         """Rollouts issued to this solution after each of its rounds, by prefix."""
-        known_root = counts_of(root_evidence(group))
+        is_on_policy = self.is_on_policy and group.sampled is not None
+        has_root = is_on_policy or not self.recipe.needs_completer_root
+        known_root = counts_of(group.sampled) if has_root else Counts()
 
         def chain() -> Chain:
             root, *steps = (
@@ -79,6 +83,8 @@ class Estimate:
                 root=root if rounds[0] else known_root,
                 steps=tuple(steps),
                 is_correct=outcome(solution.verdict),
+                is_on_policy=is_on_policy,
+                lengths=tuple(len(step) for step in solution.steps),
             )
 
         def next_plan() -> Plan:

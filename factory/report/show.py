@@ -13,6 +13,7 @@ from rich.text import Text
 
 from factory.core.labelers import RelativeProgress
 from factory.errors import InputError, shortened
+from factory.report.audit import audit_line
 from factory.report.tables import duration, funnel_lines, percent
 from schemas.manifest import Manifest, read_manifest
 
@@ -88,8 +89,15 @@ def print_summary(console: Console, dataset: Path, manifest: Manifest) -> None:
             "steps",
             f"{s['num_steps']:,}: [green]{percent(s['num_good'], s['num_steps'])} good[/], "
             f"[red]{percent(s['num_bad'], s['num_steps'])} bad[/], "
-            f"{percent(s['num_undecided'], s['num_steps'])} undecided",
+            f"{percent(s['num_undecided'], s['num_steps'])} without a label",
         )
+        if s["num_claims"]:
+            table.add_row(
+                "trust",
+                f"{percent(s['num_decided'], s['num_claims'])} of labels decided, "
+                f"{percent(s['claimed_errors'], s['num_claims'])} claimed to be wrong"
+                + (f"\n{audit_line(manifest.audit)}" if manifest.audit else ""),
+            )
         table.add_row(
             "rollouts",
             f"{s['num_rollouts']:,} behind the steps; a shared step counts for each solution\n"

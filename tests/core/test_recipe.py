@@ -14,6 +14,7 @@ from schemas.generation import Sampling
 
 RECIPE = Recipe(name="one", summary="a first one")
 EVIDENCE: list[dict[str, Any]] = [
+    {"needs_completer_root": True},
     {"num_solutions": 17},
     {"sampling": Sampling(temperature=0.8)},
     {"sampling": Sampling(stop=("Question:",))},

@@ -75,7 +75,9 @@ def test_relabelling_refuses_what_has_no_evidence(tmp_path: Path) -> None:
 
 def test_relabelling_refuses_an_unknown_recipe_and_a_foreign_folder(tmp_path: Path) -> None:
     job = finished(tmp_path / "job")
-    with pytest.raises(InputError, match="unknown recipe 'zebra': known are genprm, math-shepherd"):
+    with pytest.raises(
+        InputError, match="'zebra': known are adaptive, genprm, math-shepherd"
+    ):
         relabel(job, "zebra", tmp_path / "out")
     with pytest.raises(InputError, match="was made under digest"):
         relabel(job, "genprm", job)
@@ -112,7 +114,7 @@ def test_the_summary_adds_up(tmp_path: Path) -> None:
         "           1 problems dropped: no luck",
         "samples    16, 50.0 % of them right, 160 tokens",
         "solutions  3 labelled, 100.0 % of them right, 33.3 % without a bad step",
-        "steps      11: 72.7 % good, 27.3 % bad, 0.0 % undecided",
+        "steps      11: 72.7 % good, 27.3 % bad, 0.0 % without a label",
         "rollouts   64 behind the steps",
         f'datasets.load_dataset("{tmp_path}/dataset", split="train")',
     ):

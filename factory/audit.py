@@ -1,0 +1,185 @@
+"""An audit: labelled solutions drawn at random, rolled out afresh and at length, and compared.
+
+The claim of a label rests on a prior; an audit does not. It draws solutions by a hash until their
+open prefixes hold the steps asked for, spends fresh rollouts with seeds of their own at every
+prefix of theirs, and applies the recipe's own rule to these counts. The bare problem keeps its
+samples.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from factory.card import dataset_card
+from factory.cluster import open_cluster
+from factory.core.auditing import AuditedStep, report
+from factory.core.chain import chain_of
+from factory.core.labelers import Labeler, StepLabel
+from factory.core.planners import FixedK
+from factory.core.prompts import SolvePrompt
+from factory.core.recipe import Recipe
+from factory.errors import InputError
+from factory.job import Job
+from factory.pipeline import (
+    JOB_FILE,
+    JobFolder,
+    Stage,
+    Watch,
+    load_recipe_or_refuse,
+    run_watched,
+)
+from factory.programs.estimate import Estimate
+from factory.publish import is_on_policy
+from factory.shards import read_groups
+from factory.stages import StageFolder
+from schemas.arrow import arrow_schema, to_row
+from schemas.ids import content_id, seed_from
+from schemas.manifest import Manifest, read_manifest, write_atomically, write_manifest
+from schemas.records import ProblemGroup, Solution, Status
+
+
+def audit(folder: Path, *, num_steps: int, num_rollouts: int, watch: Watch) -> dict[str, Any]:
+    """Audits a finished job; the report goes to its manifests, its card and `audit.json`.
+
+    An audit that was interrupted goes on when called again with the same numbers. Raises
+    InputError when the folder holds no finished job.
+    """
+    folder = folder.resolve()
+    job, manifest = _finished(folder)
+    recipe = load_recipe_or_refuse(job.recipe)
+    published = _drawn(JobFolder(path=folder), num_steps, f"{manifest.digest} {num_steps}")
+    name = f"audit-{num_steps}-{num_rollouts}"
+    source = folder / "stages" / f"{name}-source.parquet"
+    _store([replace(group, solutions=_bare(group)) for group in published], source)
+    stage = Stage(
+        name=name,
+        source=lambda: [source],
+        folder=StageFolder(path=folder / "stages" / name),
+        program=_program(job, recipe, manifest, num_rollouts),
+        section=job.completing,
+    )
+    with open_cluster():
+        manifest = run_watched(stage, manifest, watch)
+    fresh = read_groups(stage.folder.files())
+    steps = _compared(published, fresh, recipe.labeler, is_on_policy(manifest))
+    found = report(steps)
+    _record(folder, replace(manifest, audit=found), job)
+    return found
+
+
+def _finished(folder: Path) -> tuple[Job, Manifest]:
+    try:
+        manifest = read_manifest(folder)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    path = folder / JOB_FILE
+    if manifest is None or not manifest.summary or not path.exists():
+        raise InputError(
+            f"{folder} holds no finished job: give the folder that 'prm-factory label' made"
+        )
+    return Job.model_validate_json(path.read_text(encoding="utf-8")), manifest
+
+
+def _drawn(folder: JobFolder, num_steps: int, salt: str) -> list[ProblemGroup]:
+    """Groups cut down to solutions drawn at random, with about `num_steps` open steps in all."""
+    labelled = [
+        (content_id(salt, solution.solution_id), group, solution)
+        for group in read_groups(folder.estimate.files())
+        if group.status is Status.OK
+        for solution in group.solutions
+        if len(solution.steps) > 1
+    ]
+    chosen: dict[str, tuple[ProblemGroup, list[Solution]]] = {}
+    for _, group, solution in sorted(labelled, key=lambda row: row[0]):
+        if num_steps <= 0:
+            break
+        num_steps -= len(solution.steps) - 1
+        chosen.setdefault(group.problem_id, (group, []))[1].append(solution)
+    if not chosen:
+        raise InputError("there is nothing to audit: no labelled solution has two steps or more")
+    return [replace(group, solutions=tuple(solutions)) for group, solutions in chosen.values()]
+
+
+def _bare(group: ProblemGroup) -> tuple[Solution, ...]:
+    return tuple(replace(solution, evidence=()) for solution in group.solutions)
+
+
+def _program(job: Job, recipe: Recipe, manifest: Manifest, num_rollouts: int) -> Estimate:
+    return Estimate(
+        recipe=replace(recipe, planner=FixedK(num_rollouts=num_rollouts)),
+        prompt=SolvePrompt(system=job.completing.system),
+        seed=seed_from(job.seed, "audit"),
+        is_on_policy=is_on_policy(manifest),
+    )
+
+
+def _store(groups: list[ProblemGroup], path: Path) -> None:
+    table = pa.Table.from_pylist([to_row(g) for g in groups], schema=arrow_schema(ProblemGroup))
+    pq.write_table(table, path)
+
+
+def _compared(
+    published: list[ProblemGroup],
+    fresh: Iterable[ProblemGroup],
+    labeler: Labeler,
+    on_policy: bool,
+) -> list[AuditedStep]:
+    checked = {s.solution_id: (group, s) for group in fresh for s in group.solutions if s.evidence}
+    steps = []
+    for group in published:
+        for solution in group.solutions:
+            if solution.solution_id not in checked:
+                continue
+            again = labeler(chain_of(*checked[solution.solution_id], is_on_policy=on_policy))
+            first = labeler(chain_of(group, solution, is_on_policy=on_policy))
+            truth = _oracle(group, solution)
+            evidence = checked[solution.solution_id][1].evidence
+            for i in range(len(solution.steps) - 1):
+                if first[i].label is None or again[i].label is None:
+                    continue
+                steps.append(
+                    AuditedStep(
+                        solution_id=solution.solution_id,
+                        label=bool(first[i].label),
+                        p_good=first[i].p_good,
+                        is_decided=first[i].is_decided,
+                        mc_score=_soft(first[i]),
+                        fresh_label=bool(again[i].label),
+                        fresh_correct=evidence[i].num_correct,
+                        fresh_rollouts=evidence[i].num_rollouts,
+                        is_good_in_truth=truth[i] if truth else None,
+                    )
+                )
+    return steps
+
+
+def _soft(step: StepLabel) -> float | None:
+    return step.mc_score if step.value_mean is None else step.value_mean
+
+
+def _oracle(group: ProblemGroup, solution: Solution) -> list[bool] | None:
+    """The toy world's truth, where the problem names its place in it."""
+    from factory.toy.oracle import judge
+    from factory.toy.world import make_problem
+
+    metadata = json.loads(group.metadata) if group.metadata else {}
+    name = metadata.get("metadata", metadata)
+    if not isinstance(name, dict) or set(name) != {"family", "level", "seed"}:
+        return None
+    problem = make_problem(**name)
+    if problem.question != group.question:
+        return None
+    return [truth.is_alive for truth in judge(problem, [s.strip() for s in solution.steps])]
+
+
+def _record(folder: Path, manifest: Manifest, job: Job) -> None:
+    write_atomically(folder / "audit.json", json.dumps(manifest.audit, indent=2) + "\n")
+    write_manifest(folder, manifest)
+    dataset = JobFolder(path=folder).dataset
+    write_manifest(dataset, manifest)
+    write_atomically(dataset / "README.md", dataset_card(manifest, job.output.format))

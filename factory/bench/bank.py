@@ -1,0 +1,150 @@
+"""A bank of real rollouts: many at every prefix, in the order of their seeds.
+
+Any policy can be replayed on it: the rollouts it would ask the engine for are the first ones in
+the bank, because rollout i of a prefix has one seed whoever asks for it. So policies are compared
+on the same solutions and the same rollouts, without an engine.
+"""
+
+import asyncio
+import json
+from dataclasses import asdict, dataclass, replace
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from rich.progress import track
+
+from factory.core.chain import Counts, outcome
+from factory.core.prompts import SolvePrompt
+from factory.core.selection import Selection
+from factory.programs.arms import Arms
+from factory.programs.sample import Sample
+from factory.recipes import load_recipe
+from factory.toy import MODEL_DIR
+from factory.toy.oracle import first_error, judge
+from factory.toy.world import ToyProblem, make_problems
+from schemas.records import ProblemGroup, Solution, Status, Verdict
+from workers.admission import Admission
+from workers.grading import Grader
+from workers.vllm_engine import open_engine
+
+GROUPS_AT_A_TIME = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BankPrefix:
+    """One prefix: what its rollouts came to and cost, in the order of their seeds."""
+
+    is_right: list[bool]
+    num_tokens: list[int]
+
+    def counts(self, num_rollouts: int) -> Counts:
+        """The counts of the first rollouts."""
+        right = sum(self.is_right[:num_rollouts])
+        return Counts(num_rollouts=num_rollouts, num_correct=right, num_issued=num_rollouts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BankSolution:
+    """A sampled solution with T steps, T - 1 prefixes that were rolled out, and the truth."""
+
+    problem_id: str
+    level: int
+    root: Counts
+    lengths: list[int]
+    is_correct: bool
+    prefixes: list[BankPrefix]
+    is_alive: list[bool]
+    """By the oracle, one per step."""
+    first_error: int | None
+
+
+def collect(path: Path, *, num_problems: int, num_rollouts: int, seed: int) -> list[BankSolution]:
+    """Reads the bank at `path`, or makes it with the shipped model and writes it there."""
+    if path.exists():
+        return [_read(row) for row in json.loads(path.read_text(encoding="utf-8"))]
+    bank = asyncio.run(_collect(num_problems, num_rollouts, seed))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps([asdict(solution) for solution in bank]), encoding="utf-8")
+    return bank
+
+
+async def _collect(num_problems: int, num_rollouts: int, seed: int) -> list[BankSolution]:
+    engine = Admission(open_engine(str(MODEL_DIR), device="cpu"))
+    grader = Grader()
+    recipe = replace(
+        load_recipe("math-shepherd"),
+        num_solutions=16,
+        selection=Selection(min_correct=1, min_wrong=1, max_solutions=2),
+    )
+    prompt = SolvePrompt()
+    problems = make_problems(num_problems, seed=seed)
+    found: list[BankSolution] = []
+    batches = range(0, len(problems), GROUPS_AT_A_TIME)
+    for start in track(batches, description=f"{num_rollouts} rollouts at every prefix"):
+
+        async def one(problem: ToyProblem) -> list[BankSolution]:
+            group = ProblemGroup(
+                problem_id=f"{problem.family}{problem.level}-{problem.seed}",
+                question=problem.question,
+                answer=problem.answer,
+            )
+            sample = Sample(recipe=recipe, prompt=prompt, seed=seed)
+            group = await sample(group, engine, grader)
+            if group.status is not Status.OK:
+                return []
+            arms = Arms(
+                group=group,
+                prompt=prompt,
+                sampling=recipe.completing,
+                seed=seed,
+                engine=engine,
+                grader=grader,
+            )
+            return [await _bank(problem, group, s, arms, num_rollouts) for s in group.solutions]
+
+        work = [one(problem) for problem in problems[start : start + GROUPS_AT_A_TIME]]
+        found += [solution for solutions in await asyncio.gather(*work) for solution in solutions]
+    grader.close()
+    engine.close()
+    return found
+
+
+async def _bank(
+    problem: ToyProblem, group: ProblemGroup, solution: Solution, arms: Arms, num_rollouts: int
+) -> BankSolution:
+    *inner, _ = accumulate(solution.steps)
+    async with arms.engine.turn():
+        await asyncio.gather(*(arms.at(prefix).draw(num_rollouts) for prefix in inner))
+    truths = judge(problem, [step.strip() for step in solution.steps])
+    assert group.sampled is not None
+    return BankSolution(
+        problem_id=group.problem_id,
+        level=problem.level,
+        root=Counts(
+            num_rollouts=group.sampled.num_rollouts,
+            num_correct=group.sampled.num_correct,
+            num_issued=group.sampled.num_rollouts,
+        ),
+        lengths=[len(step) for step in solution.steps],
+        is_correct=bool(outcome(solution.verdict)),
+        prefixes=[
+            BankPrefix(
+                is_right=[r.verdict is Verdict.CORRECT for r in arms.at(prefix).rollouts],
+                num_tokens=[r.num_tokens for r in arms.at(prefix).rollouts],
+            )
+            for prefix in inner
+        ],
+        is_alive=[truth.is_alive for truth in truths],
+        first_error=first_error(truths),
+    )
+
+
+def _read(row: dict[str, Any]) -> BankSolution:
+    return BankSolution(
+        **row
+        | {
+            "root": Counts(**row["root"]),
+            "prefixes": [BankPrefix(**prefix) for prefix in row["prefixes"]],
+        }
+    )

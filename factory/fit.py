@@ -1,0 +1,38 @@
+"""Fitting the chain prior to the counts a job has stored."""
+
+from itertools import islice
+from pathlib import Path
+
+from factory.core.chain import chain_of
+from factory.core.prior_fit import Fit, fit_prior
+from factory.errors import InputError
+from factory.pipeline import JobFolder
+from factory.publish import is_on_policy
+from factory.shards import read_groups
+from schemas.manifest import read_manifest
+from schemas.records import Status
+
+
+def fit_folder(folder: Path, max_solutions: int) -> Fit:
+    """The prior under which a job's counts are likeliest.
+
+    Raises InputError when the folder holds no evidence of solutions with two steps or more.
+    """
+    try:
+        manifest = read_manifest(folder)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    if manifest is None:
+        raise InputError(f"{folder} holds no job: give the folder 'prm-factory label' made")
+    on_policy = is_on_policy(manifest)
+    chains = (
+        chain_of(group, solution, is_on_policy=on_policy)
+        for group in read_groups(JobFolder(path=folder).estimate.files())
+        if group.status is Status.OK
+        for solution in group.solutions
+        if len(solution.steps) > 1
+    )
+    found = list(islice(chains, max_solutions))
+    if not found:
+        raise InputError(f"{folder} holds no evidence of solutions with two steps or more")
+    return fit_prior(found)
