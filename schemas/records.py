@@ -52,6 +52,8 @@ class StopReason(StrEnum):
     """The whole solution: its own answer says what the prefix is worth."""
     FIRST_SUCCESS = "first_success"
     """One right answer decides a hard label."""
+    DECIDED = "decided"
+    """No further rollout can change the label."""
     PRICE = "price"
     """A further batch was expected to save less than it costs."""
     CAP = "cap"

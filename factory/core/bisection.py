@@ -50,10 +50,10 @@ class BisectHard:
         return {middle: min(self.batch, missing[middle])}
 
     def stop_reason(self, counts: Counts) -> StopReason:
-        """`PRICE` where nothing or too little was asked: the search could not gain by more."""
+        """`DECIDED` where nothing or too little was asked: the search could not gain by more."""
         if counts.num_correct:
             return StopReason.FIRST_SUCCESS
-        return StopReason.FIXED if counts.num_issued >= self.max_rollouts else StopReason.PRICE
+        return StopReason.FIXED if counts.num_issued >= self.max_rollouts else StopReason.DECIDED
 
     def _is_dead(self, counts: Counts) -> bool:
         return (

@@ -76,8 +76,10 @@ class CurtailedFixedK:
 
     Its labels are those of `CurtailedLabeler` with the same values, and equal to those of `labeler`
     on K rollouts everywhere. A root without rollouts gets K in the first round where the labeler
-    needs it. With relative progress nothing is bought after a score that is certain to be a first
-    0.
+    needs it.
+
+    With relative progress a first 0 makes all that follows bad, and takes all K to be certain of.
+    So a prefix without a right answer so far gets its rest at once, and those behind it wait.
     """
 
     num_rollouts: int
@@ -97,17 +99,23 @@ class CurtailedFixedK:
         return CurtailedLabeler(labeler=self.labeler, num_rollouts=self.num_rollouts)
 
     def plan(self, chain: Chain) -> Plan:
-        certain = self.curtailed
         if isinstance(self.labeler, RelativeProgress) and not chain.root.num_issued:
             return {0: self.num_rollouts} | self._round(chain, list(chain.open_prefixes))
-        is_open = [len(labels) > 1 for labels in certain.possible_labels(chain)]
-        return self._round(
-            chain, [p for p in chain.open_prefixes if self._matters(chain, p, is_open)]
-        )
+        is_open = [len(labels) > 1 for labels in self.curtailed.possible_labels(chain)]
+        wanted = [
+            p
+            for p in chain.open_prefixes
+            if self._matters(chain, p, is_open) and self.curtailed.missing(chain.counts_at(p))
+        ]
+        silent = next((p for p in wanted if self._may_end_all(chain, p)), None)
+        if silent is None:
+            return self._round(chain, wanted)
+        before = self._round(chain, [p for p in wanted if p < silent])
+        return before | {silent: self.curtailed.missing(chain.counts_at(silent))}
 
     def stop_reason(self, counts: Counts) -> StopReason:
-        """`PRICE` before the full count: what more rollouts can save is exactly nothing."""
-        return StopReason.FIXED if counts.num_issued >= self.num_rollouts else StopReason.PRICE
+        """`DECIDED` before the full count: what more rollouts can save is exactly nothing."""
+        return StopReason.FIXED if counts.num_issued >= self.num_rollouts else StopReason.DECIDED
 
     def _matters(self, chain: Chain, prefix: int, is_open: list[bool]) -> bool:
         """Whether an open label may hang on this prefix.
@@ -119,6 +127,15 @@ class CurtailedFixedK:
             return is_open[prefix - 1]
         may_die = chain.counts_at(prefix).num_correct == 0
         return any(is_open[prefix - 1 :] if may_die else is_open[prefix - 1 : prefix + 1])
+
+    def _may_end_all(self, chain: Chain, prefix: int) -> bool:
+        """Whether a prefix asked before looks like the first 0 of a chain known to be alive."""
+        counts = chain.counts_at(prefix)
+        return (
+            isinstance(self.labeler, RelativeProgress)
+            and counts.num_issued > 0 == counts.num_correct
+            and any(chain.counts_at(p).num_correct for p in range(prefix))
+        )
 
     def _round(self, chain: Chain, prefixes: list[int]) -> Plan:
         missing = {p: self.curtailed.missing(chain.counts_at(p)) for p in prefixes}

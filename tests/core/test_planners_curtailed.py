@@ -158,6 +158,16 @@ def test_a_prefix_that_may_be_dead_is_asked_for_the_sake_of_later_steps() -> Non
     assert labels(planner.curtailed, now) == [False, None]
 
 
+def test_those_behind_a_prefix_that_looks_dead_wait_for_it() -> None:
+    planner = CurtailedFixedK(num_rollouts=16, batch=4)
+    root = Counts(num_rollouts=16, num_correct=12, num_issued=16)
+    half, none_right = (Counts(num_rollouts=4, num_correct=n, num_issued=4) for n in (2, 0))
+    now = Chain(root=root, steps=(half, none_right, half, half), is_correct=None)
+    assert planner.plan(now) == {1: 4, 2: 12}
+    in_hard = CurtailedFixedK(num_rollouts=16, batch=4, labeler=HardEstimation())
+    assert in_hard.plan(now) == {2: 4}
+
+
 def test_extremes_are_the_ends_of_what_can_come() -> None:
     assert extremes(Counts(num_rollouts=2, num_correct=1, num_issued=3), 2) == {
         Counts(num_rollouts=4, num_correct=n, num_issued=4) for n in (1, 3)
@@ -254,7 +264,7 @@ def test_stop_reasons_tell_a_full_count_from_one_that_would_gain_nothing(
 ) -> None:
     wrong = Counts(num_rollouts=full, num_issued=full)
     assert planner.stop_reason(wrong) is StopReason.FIXED
-    assert planner.stop_reason(Counts()) is StopReason.PRICE
+    assert planner.stop_reason(Counts()) is StopReason.DECIDED
 
 
 @pytest.mark.parametrize("planner", [CurtailedFixedK(num_rollouts=8), BisectHard()])
