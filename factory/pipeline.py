@@ -96,12 +96,15 @@ def label(job: Job, out: Path, watch: Watch) -> Manifest:
     folder = JobFolder(path=out)
     found = check_folder(out, manifest)
     has_solutions = _store_problems(job, recipe, folder, manifest if found is None else found)
-    manifest = replace(manifest, stages=dict(found.stages) if found else {})
+    if found:
+        manifest = replace(manifest, stages=found.stages, audit=found.audit)
     write_atomically(out / JOB_FILE, job.model_dump_json(indent=2) + "\n")
     with open_cluster():
         for stage in _stages(job, recipe, folder, has_solutions):
             manifest = run_watched(stage, manifest, watch)
             write_manifest(out, manifest)
+    if found and manifest.stages != found.stages:
+        manifest = replace(manifest, audit={})  # it was about less evidence than there is now
     manifest = publish(
         evidence=folder.estimate.files(),
         folder=folder.dataset,

@@ -31,6 +31,7 @@ def relabel(folder: Path, recipe_name: str, out: Path) -> Manifest:
         )
     manifest = replace(
         source,
+        audit={},
         digest=label_digest(source.evidence_digest, recipe),
         recipe=_relabelled(source.recipe, recipe),
     )

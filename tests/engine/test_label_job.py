@@ -9,10 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
 
+from factory.audit import audit
 from factory.demo import toy_job
+from factory.fit import fit_folder
 from factory.job import Job
 from factory.pipeline import JobFolder, label, unwatched
 from factory.relabel import relabel
+from factory.report.audit import audit_sentence
 from factory.report.show import published_rows
 from factory.toy.agreement import compare
 from schemas.manifest import Manifest
@@ -113,3 +116,22 @@ def test_problems_the_model_cannot_solve_are_dropped_and_counted(
     summary = label(job, tmp_path / "out", unwatched).summary
     assert summary["dropped"] == {"problems: no correct solution sampled": 4}
     assert summary["num_solutions"] == summary["num_problems_ok"] == 0
+
+
+def test_an_audit_checks_labels_with_fresh_rollouts(finished: Finished, ray_cluster: None) -> None:
+    found = audit(finished.out, num_steps=20, num_rollouts=16, watch=unwatched)
+    assert found["num_steps"] >= 20
+    assert found["fresh_rollouts_per_prefix"] == 16
+    assert found["all"]["realised_error"]["rate"] < 0.5
+    assert found["against_truth"] is not None
+    card = (finished.out / "dataset" / "README.md").read_text(encoding="utf-8")
+    assert audit_sentence(found) in card
+    again = audit(finished.out, num_steps=20, num_rollouts=16, watch=unwatched)
+    assert again == found
+    assert label(finished.job, finished.out, unwatched).audit == found
+
+
+def test_a_prior_can_be_fitted_to_the_counts(finished: Finished) -> None:
+    fit = fit_folder(finished.out, max_solutions=20)
+    assert fit.num_chains == 20
+    assert fit.gain_per_chain >= 0
