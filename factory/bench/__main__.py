@@ -21,7 +21,17 @@ def _grader() -> None:
     main([])
 
 
-PARTS: dict[str, Callable[[], None]] = {"saturation": _saturation, "grader": _grader}
+def _labels() -> None:
+    from factory.bench.labels import measure
+
+    measure(SCRATCH)
+
+
+PARTS: dict[str, Callable[[], None]] = {
+    "saturation": _saturation,
+    "grader": _grader,
+    "labels": _labels,
+}
 
 if __name__ == "__main__":
     wanted = sys.argv[1:] or list(PARTS)
