@@ -97,7 +97,7 @@ Recipe `{recipe["name"]}`: {recipe["summary"]}.
 - {summary["num_rollouts"]:,} rollouts behind the published steps; where solutions begin alike, they
   share rollouts, and each counts them
 - {summary["num_rollout_tokens"]:,} tokens generated, those of every rollout once
-- {summary["num_rollouts_truncated"]:,} rollouts were cut at the token limit,
+- {summary["num_rollouts_truncated"]:,} rollouts were cut at a limit,
   {summary["num_rollouts_ungraded"]:,} could not be graded and count as neither right nor wrong
 
 ## Columns

@@ -41,10 +41,13 @@ def label(
     from factory.job import load_job
     from factory.pipeline import label as run
     from factory.report.progress import watcher
-    from factory.report.show import print_summary
+    from factory.report.show import all_failed, print_summary
 
     manifest = run(load_job(job), out_folder, watcher(out))
     print_summary(out, out_folder / "dataset", manifest)
+    if line := all_failed(manifest.summary):
+        _print_error(line)
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -55,10 +58,13 @@ def relabel(
 ) -> None:
     """Publish the stored evidence again under another recipe's rule; no engine is started."""
     from factory.relabel import relabel as run
+    from factory.relabel import unfinished
     from factory.report.show import print_summary
 
     manifest = run(folder, recipe, out_folder)
     print_summary(out, out_folder / "dataset", manifest)
+    if line := unfinished(folder):
+        err.print(f"[yellow]note:[/] {escape(line)}", soft_wrap=True, highlight=False)
 
 
 @app.command()

@@ -2,9 +2,14 @@
 
 import logging
 import os
+import socket
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import ceil
+
+from factory.errors import InputError
 
 LOCAL_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -17,33 +22,38 @@ LOCAL_ENVIRONMENT = {
     "RAY_memory_monitor_refresh_ms": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
 }
-LOCAL_CPUS = 4
-"""Ray Data's bookkeeping actors reserve whole CPUs while they mostly sleep: a machine with fewer
-cores would otherwise have none left for the tasks they wait for."""
+LOCAL_CPUS = 2
+"""Beside what engines reserve: Ray Data's bookkeeping actors reserve whole CPUs while they mostly
+sleep, and on a machine with few cores none would be left for the tasks they wait for. A local
+cluster's CPUs are only numbers, so there are as many as the job asks for."""
 OBJECT_STORE_BYTES = 256 << 20
+CONNECT_TIMEOUT_S = 10.0
 
 
 @contextmanager
-def open_cluster() -> Iterator[None]:
+def open_cluster(engine_cpus: float = 1) -> Iterator[None]:
     """Connects, or starts a local cluster; on the way out leaves it, and stops what it started.
 
-    A Ray that is initialised already is used and left alone.
+    A Ray that is initialised already is used and left alone. Raises InputError when nothing
+    answers at RAY_ADDRESS.
     """
-    for name, value in LOCAL_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    address = os.environ.get("RAY_ADDRESS")
+    if not address:
+        for name, value in LOCAL_ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
     import ray
 
     if ray.is_initialized():
         yield
         return
-    address = os.environ.get("RAY_ADDRESS")
-    with _silent_stderr():
-        if address:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-        else:
+    if address:
+        _check_reachable(address)
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    else:
+        with _silent_stderr():
             ray.init(
                 address="local",
-                num_cpus=max(LOCAL_CPUS, os.cpu_count() or 1),
+                num_cpus=max(os.cpu_count() or 1, ceil(engine_cpus) + LOCAL_CPUS),
                 object_store_memory=OBJECT_STORE_BYTES,
                 include_dashboard=False,
                 log_to_driver=False,
@@ -54,6 +64,20 @@ def open_cluster() -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself would try for minutes without a word."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return  # "auto", "local" and the like are Ray's to understand
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
+    except OSError as error:
+        raise InputError(
+            f"no Ray cluster answers at RAY_ADDRESS={address} ({error}): "
+            "start it, or unset RAY_ADDRESS to run on this machine alone"
+        ) from error
 
 
 @contextmanager
@@ -78,4 +102,6 @@ def _quieten_ray_data() -> None:
     from ray.data import DataContext
 
     DataContext.get_current().enable_progress_bars = False
+    # `max_restarts` has no other way in than the one Ray is about to change.
+    warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)

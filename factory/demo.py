@@ -2,7 +2,9 @@
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -36,10 +38,15 @@ def run_demo(console: Console, out: Path, num_problems: int) -> None:
     console.rule("what it came to")
     print_summary(console, dataset, manifest)
     _print_agreement(console, compare(rows))
-    with_error = next((row for row in rows if row["first_error"] not in (None, 0)), None)
-    if with_error:
+    if (row := telling_row(rows)) is not None:
         console.print("\nA labelled solution (more with [bold]prm-factory show[/]):")
-        console.print(solution_panel(with_error))
+        console.print(solution_panel(row))
+
+
+def telling_row(rows: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+    """A solution that goes wrong after its first step; rather one whose answer is wrong too."""
+    erring = [row for row in rows if row["first_error"] not in (None, 0)]
+    return min(erring, key=lambda row: row["is_correct"] is not False, default=None)
 
 
 def toy_job(out: Path, num_problems: int) -> Job:

@@ -8,6 +8,7 @@ from factory.core.recipe import Recipe
 from factory.errors import InputError, shortened
 from factory.job import Job
 from factory.models import model_identity
+from factory.recipes import recipe_description
 from schemas.ids import digest_of
 from schemas.manifest import Manifest, read_manifest
 from schemas.records import SCHEMA_VERSION
@@ -25,9 +26,11 @@ def job_manifest(job: Job, recipe: Recipe) -> Manifest:
         "generator": model_identity(job.generator),
         "completer": model_identity(job.completing),
     }
+    described = recipe_description(recipe, job.recipe)
     evidence_digest = digest_of(
         {
             "recipe": recipe.evidence_digest,
+            **_file_hash(described),
             "models": models,
             "grader": GRADER_VERSION,
             "seed": job.seed,
@@ -35,9 +38,9 @@ def job_manifest(job: Job, recipe: Recipe) -> Manifest:
         }
     )
     return Manifest(
-        digest=label_digest(evidence_digest, recipe),
+        digest=label_digest(evidence_digest, described),
         evidence_digest=evidence_digest,
-        recipe=recipe.description,
+        recipe=described,
         models=models,
         grader=GRADER_VERSION,
         seed=job.seed,
@@ -51,15 +54,22 @@ def _shareable(path: str) -> str:
     return Path(path).name if Path(path).is_absolute() else path
 
 
-def label_digest(evidence_digest: str, recipe: Recipe) -> str:
-    """Names labels: the evidence they come from and the rule that made them."""
-    return digest_of({"evidence": evidence_digest, "labeler": recipe.description["labeler"]})
+def label_digest(evidence_digest: str, described: dict[str, Any]) -> str:
+    """Names labels: the evidence they come from and the rule of the recipe that made them."""
+    rule = {"labeler": described["labeler"], **_file_hash(described)}
+    return digest_of({"evidence": evidence_digest, **rule})
+
+
+def _file_hash(described: dict[str, Any]) -> dict[str, str]:
+    """Empty for a recipe that ships."""
+    return {k: v for k, v in described.items() if k == "file_hash"}
 
 
 def check_folder(folder: Path, manifest: Manifest) -> Manifest | None:
-    """The manifest that is there already, if this job made it.
+    """The manifest that is there already, if this job made it; `None` for a folder to begin in.
 
-    Raises InputError when another job made the folder, or when it holds files of unknown origin.
+    A folder in which another job stored nothing is one. Raises InputError when another job made
+    the folder, or when it holds files of unknown origin.
     """
     try:
         found = read_manifest(folder)
@@ -70,6 +80,8 @@ def check_folder(folder: Path, manifest: Manifest) -> Manifest | None:
             raise InputError(f"{folder} exists and was not made by a job; choose another --out")
         return None
     if found.digest != manifest.digest:
+        if not _has_rows(folder):
+            return None
         raise InputError(
             f"{folder} was made under digest {found.digest}, this job has {manifest.digest} "
             f"({_difference(found, manifest)}); choose another --out"
@@ -80,6 +92,11 @@ def check_folder(folder: Path, manifest: Manifest) -> Manifest | None:
             )
         )
     return found
+
+
+def _has_rows(folder: Path) -> bool:
+    stored = folder.glob("stages/*/pass-*/*.parquet")
+    return (folder / "dataset").exists() or next(stored, None) is not None
 
 
 def package_versions() -> dict[str, str]:

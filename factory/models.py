@@ -2,32 +2,50 @@
 
 import hashlib
 import json
+import os
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from factory.core.prompts import SolvePrompt
 from factory.errors import InputError, shortened
 from factory.job import ModelSection
 from schemas.ids import digest_of
+from workers.vllm_dialect import render_turns
+from workers.vllm_engine import CPU_MAX_CONTEXT
 
-NUMERIC_ARGS = (
-    "dtype",
-    "quantization",
-    "kv_cache_dtype",
-    "load_format",
-    "max_model_len",
-    "revision",
-    "tokenizer",
-    "tokenizer_mode",
-    "tokenizer_revision",
-    "chat_template",
-    "hf_overrides",
-)
-"""Engine arguments that change what a model writes; the others say where and how fast."""
+PLACEMENT_ARGS = frozenset(
+    {
+        # where it runs
+        "tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size",
+        "data_parallel_rank", "data_parallel_start_rank", "data_parallel_size_local",
+        "data_parallel_address", "data_parallel_rpc_port", "data_parallel_backend",
+        "distributed_executor_backend", "distributed_timeout_seconds", "master_addr",
+        "master_port", "nnodes", "node_rank", "device_ids", "numa_bind", "numa_bind_nodes",
+        "numa_bind_cpus", "disable_custom_all_reduce",
+        # in how much memory
+        "gpu_memory_utilization", "kv_cache_memory_bytes", "num_gpu_blocks_override", "block_size",
+        "cpu_offload_gb", "kv_offloading_size", "kv_offloading_backend",
+        # how fast
+        "max_num_seqs", "max_num_batched_tokens", "max_num_scheduled_tokens",
+        "long_prefill_token_threshold", "enforce_eager", "enable_prefix_caching",
+        "prefix_caching_hash_algo", "enable_chunked_prefill", "async_scheduling",
+        "scheduling_policy", "stream_interval", "renderer_num_workers", "cudagraph_capture_sizes",
+        "max_cudagraph_capture_size",
+        # how it is loaded and watched; every request has a seed of its own
+        "download_dir", "max_parallel_loading_workers", "safetensors_load_strategy",
+        "safetensors_prefetch_num_threads", "safetensors_prefetch_block_size", "use_tqdm_on_load",
+        "hf_token", "disable_log_stats", "enable_log_requests", "log_level", "log_config_file",
+        "shutdown_timeout", "otlp_traces_endpoint", "served_model_name", "seed",
+    }
+)  # fmt: skip
+"""Engine arguments that say where and how fast; any other may change what a model writes."""
+HUB_TIMEOUT_S = 5.0
 SAMPLE_BYTES = 1 << 20
 
 
 def check_model(role: str, section: ModelSection) -> None:
-    """Raises InputError when a local model's folder is missing or is none."""
+    """Raises InputError when a local model is missing, is none, or refuses the system message."""
     folder = Path(section.model)
     if folder.is_dir():
         if not (folder / "config.json").is_file():
@@ -35,11 +53,39 @@ def check_model(role: str, section: ModelSection) -> None:
                 f"{role}.model: {folder} holds no config.json, so it is no model: "
                 "give a folder in Hugging Face's layout"
             )
+        _check_system(role, section)
     elif folder.is_absolute() or section.model.startswith(".") or section.model.count("/") != 1:
         raise InputError(
             f"{role}.model: folder {section.model} does not exist; "
             "give a folder in Hugging Face's layout or a Hub id like 'org/name'"
         )
+
+
+def _check_system(role: str, section: ModelSection) -> None:
+    """Raises InputError when a chat template takes no system message. Most say so by
+    `raise_exception`; where the word is missing, no tokenizer is loaded."""
+    if section.system is None or "raise_exception" not in _chat_template(Path(section.model)):
+        return
+    from jinja2 import TemplateError
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(section.model)
+    except (OSError, ValueError):
+        return  # the engine will say what is wrong with it
+    try:
+        render_turns(tokenizer, SolvePrompt(system=section.system)("1 + 1 = ?").messages)
+    except TemplateError as error:
+        raise InputError(
+            f"{role}.model: {section.model}'s chat template refuses a system message "
+            f"({shortened(error, 80)}): set '{role}.system: null'"
+        ) from error
+
+
+def _chat_template(folder: Path) -> str:
+    """The texts in which a local model's chat template stands."""
+    files = (folder / "chat_template.jinja", folder / "tokenizer_config.json")
+    return "".join(f.read_text(encoding="utf-8", errors="replace") for f in files if f.is_file())
 
 
 def context_length(section: ModelSection) -> int | None:
@@ -51,7 +97,10 @@ def context_length(section: ModelSection) -> int | None:
         return None
     config = _read_config(Path(section.model))
     length = {**config.get("text_config", {}), **config}.get("max_position_embeddings")
-    return int(length) if length else None
+    if not length:
+        return None
+    is_capped = section.device == "cpu" and told is None
+    return min(int(length), CPU_MAX_CONTEXT) if is_capped else int(length)
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -68,13 +117,52 @@ def model_identity(section: ModelSection | None) -> dict[str, Any] | None:
     """What identifies a model in a digest: weights, prompt, and what changes its numbers."""
     if section is None:
         return None
-    arguments = {k: section.engine_args[k] for k in NUMERIC_ARGS if k in section.engine_args}
+    arguments = {
+        name: _without_folders(value)
+        for name, value in section.engine_args.items()
+        if name not in PLACEMENT_ARGS
+    }
+    is_folder = Path(section.model).is_dir()
+    if not is_folder and "revision" not in arguments:
+        arguments["revision"] = hub_revision(section.model, section.engine_args.get("download_dir"))
     return {
-        "model": Path(section.model).name if Path(section.model).is_dir() else section.model,
+        "model": Path(section.model).name if is_folder else section.model,
         "fingerprint": fingerprint(section.model),
         "system": section.system,
+        "device": section.device,  # a CPU computes in float32
         **arguments,
     }
+
+
+def _without_folders(value: Any) -> Any:
+    """The value with paths of this machine replaced by the name and content of what is there."""
+    if isinstance(value, dict):
+        return {key: _without_folders(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_folders(item) for item in value]
+    if not isinstance(value, str) or "/" not in value:
+        return value
+    if os.path.isdir(value):  # a text too long for a path is none
+        return {"name": os.path.basename(os.path.abspath(value)), "fingerprint": fingerprint(value)}
+    if os.path.isfile(value):
+        return {"name": os.path.basename(value), "fingerprint": _sampled_hash(Path(value))}
+    return os.path.basename(value) if os.path.isabs(value) else value
+
+
+@cache
+def hub_revision(model: str, cache_dir: str | None = None) -> str | None:
+    """The commit that a Hub id means now, or in the local cache; `None` if neither is there."""
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    if not constants.HF_HUB_OFFLINE:
+        try:
+            return HfApi().model_info(model, timeout=HUB_TIMEOUT_S).sha
+        except Exception:  # the HTTP client's own, which changes; the engine will say what is wrong
+            pass
+    folder = Path(cache_dir or constants.HF_HUB_CACHE)
+    ref = folder / repo_folder_name(repo_id=model, repo_type="model") / "refs" / "main"
+    return ref.read_text(encoding="utf-8").strip() if ref.is_file() else None
 
 
 def fingerprint(model: str) -> str | None:

@@ -99,8 +99,8 @@ def label(job: Job, out: Path, watch: Watch) -> Manifest:
     if found:
         manifest = replace(manifest, stages=found.stages, audit=found.audit)
     write_atomically(out / JOB_FILE, job.model_dump_json(indent=2) + "\n")
-    with open_cluster():
-        for stage in _stages(job, recipe, folder, has_solutions):
+    with open_cluster(_engine_cpus(job)):
+        for stage in _stages(job, recipe, folder, manifest, has_solutions):
             manifest = run_watched(stage, manifest, watch)
             write_manifest(out, manifest)
     if found and manifest.stages != found.stages:
@@ -114,6 +114,12 @@ def label(job: Job, out: Path, watch: Watch) -> Manifest:
     )
     write_manifest(out, manifest)
     return manifest
+
+
+def _engine_cpus(job: Job) -> float:
+    """CPUs that the engines of the larger stage reserve."""
+    sections = [s for s in (job.generator, job.completer) if s is not None]
+    return max(section.num_engines * section.num_cpus for section in sections)
 
 
 def load_recipe_or_refuse(name: str) -> Recipe:
@@ -180,7 +186,9 @@ class Stage:
     section: ModelSection
 
 
-def _stages(job: Job, recipe: Recipe, folder: JobFolder, has_solutions: bool) -> list[Stage]:
+def _stages(
+    job: Job, recipe: Recipe, folder: JobFolder, manifest: Manifest, has_solutions: bool
+) -> list[Stage]:
     """One stage where one model does everything or solutions are given, else two."""
 
     def problems() -> list[Path]:
@@ -190,7 +198,7 @@ def _stages(job: Job, recipe: Recipe, folder: JobFolder, has_solutions: bool) ->
         recipe=recipe,
         prompt=SolvePrompt(system=job.completing.system),
         seed=job.seed,
-        is_on_policy=is_on_policy(job_manifest(job, recipe)),
+        is_on_policy=is_on_policy(manifest),
     )
     estimating = partial(Stage, folder=folder.estimate, section=job.completing)
     if has_solutions:
@@ -225,7 +233,7 @@ def run_watched(stage: Stage, manifest: Manifest, watch: Watch) -> Manifest:
     run = StageRun(
         name=stage.name,
         num_groups=num_pending,
-        num_stored=len(stage.folder.statuses()),
+        num_stored=len(stage.folder.stored()),
         tally=tally,
     )
     with watch(run):

@@ -17,24 +17,31 @@ from workers.grading import Grader
 from workers.vllm_dialect import Dialect
 
 CHECKED_TOGETHER = 1_000
+COMPLETERS_TOO_LONG = "question too long for the completer"
 TEMPLATE_BYTES = 512
 """More than any chat template adds to a short question."""
 
 
 def checked_problems(job: Job, recipe: Recipe) -> Iterator[ProblemGroup]:
-    """The job's problems; those too long for the generator are dropped if the job says so.
+    """The job's problems; those too long for their first reader are dropped if the job says so.
+
+    The first reader is the completer where solutions are given, else the generator.
 
     Raises InputError for an answer the grader cannot read and for a question that leaves no room
     in the context of the model that has to read it.
     """
-    too_long = _LengthCheck(job.generator or job.completing)
+    readers = {
+        True: _LengthCheck(job.completing),
+        False: _LengthCheck(job.generator or job.completing),
+    }
+    """By whether solutions are given."""
     grader = Grader()
     try:
         problems = iter(read_problems(job.problems, recipe.step_style))
         while chunk := list(islice(problems, CHECKED_TOGETHER)):
             _check_answers(chunk, grader)
             for problem in chunk:
-                yield _checked_length(problem, too_long, job)
+                yield _checked_length(problem, readers[bool(problem.group.solutions)], job)
     finally:
         grader.close()
 
@@ -56,7 +63,8 @@ def _checked_length(problem: PlacedProblem, too_long: "_LengthCheck", job: Job) 
     if num_tokens is None:
         return group
     if job.problems.too_long == "drop":
-        return replace(group, status=Status.DROPPED, reason=QUESTION_TOO_LONG, solutions=())
+        reason = COMPLETERS_TOO_LONG if group.solutions else QUESTION_TOO_LONG
+        return replace(group, status=Status.DROPPED, reason=reason)
     raise InputError(
         f"{problem.place}: question of {num_tokens:,} tokens with its chat template does not fit "
         f"the model's context of {too_long.context:,}: raise max_model_len, or set "

@@ -83,12 +83,14 @@ def _group(row: InputRow, columns: dict[str, str | None], step_style: StepStyle)
     id_column = columns["problem_id"]
     problem_id = _text(row, id_column) if id_column else content_id(question)
     rest = {k: v for k, v in row.values.items() if k not in columns.values()}
+    solutions = tuple(_given_solutions(row, columns["solutions"], problem_id, step_style))
     return ProblemGroup(
         problem_id=problem_id,
         question=question,
         answer=answer,
         metadata=json.dumps(_finite(rest), ensure_ascii=False, default=str) if rest else None,
-        solutions=tuple(_given_solutions(row, columns["solutions"], problem_id, step_style)),
+        input_id=content_id(question, answer, *(s.solution_id for s in solutions)),
+        solutions=solutions,
     )
 
 

@@ -4,12 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from factory.core.recipe import Recipe
+import pyarrow.parquet as pq
+
 from factory.errors import InputError, shortened
 from factory.identity import check_folder, label_digest
 from factory.job import OutputSection
 from factory.pipeline import JobFolder, load_recipe_or_refuse
 from factory.publish import publish
+from factory.recipes import recipe_description
 from schemas.manifest import Manifest, read_manifest, write_manifest
 
 
@@ -29,13 +31,17 @@ def relabel(folder: Path, recipe_name: str, out: Path) -> Manifest:
         raise InputError(
             f"{folder} holds no evidence: give the folder that 'prm-factory label' made with --out"
         )
+    described = recipe_description(recipe, recipe_name)
     manifest = replace(
         source,
         audit={},
-        digest=label_digest(source.evidence_digest, recipe),
-        recipe=_relabelled(source.recipe, recipe),
+        summary={},
+        shards=(),
+        digest=label_digest(source.evidence_digest, described),
+        recipe=_relabelled(source.recipe, described),
     )
-    check_folder(out, manifest)
+    if check_folder(out, manifest) is None:
+        write_manifest(out, manifest)  # what is killed from here on can be run again
     manifest = publish(
         evidence=evidence,
         folder=out / "dataset",
@@ -47,18 +53,32 @@ def relabel(folder: Path, recipe_name: str, out: Path) -> Manifest:
     return manifest
 
 
-def _relabelled(source: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
+def unfinished(folder: Path) -> str | None:
+    """A line for a person when the job in `folder` has problems without evidence, else `None`."""
+    job = JobFolder(path=folder)
+    num_problems = sum(pq.read_metadata(f).num_rows for f in job.problems.glob("*.parquet"))
+    stored = (pq.read_table(f, columns=["problem_id"]) for f in job.estimate.files())
+    num_stored = len({i for table in stored for i in table["problem_id"].to_pylist()})
+    if num_stored >= num_problems:
+        return None
+    return (
+        f"the job in {folder} is not finished: "
+        f"{num_stored:,} of {num_problems:,} problems are published"
+    )
+
+
+def _relabelled(source: dict[str, Any], described: dict[str, Any]) -> dict[str, Any]:
     """How the rows were really made: the stored evidence's recipe with the new labeler.
 
     It bears the new recipe's name alone only if that would have bought the same evidence.
     """
-    described = recipe.description
     own = ("name", "summary", "labeler")
     if {**described, **{k: source[k] for k in own}} == source:
         return described
     return {
         **source,
-        "name": f"{recipe.name} on {source['name']}",
-        "summary": f"the labels of {recipe.name} on the evidence of {source['name']}",
+        "name": f"{described['name']} on {source['name']}",
+        "summary": f"the labels of {described['name']} on the evidence of {source['name']}",
         "labeler": described["labeler"],
+        **({"labeler_file_hash": described["file_hash"]} if "file_hash" in described else {}),
     }

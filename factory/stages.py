@@ -1,10 +1,11 @@
-"""One stage as a Ray Data pipeline: read groups, run a program on engines, write groups.
+"""One stage as a Ray Data pipeline: read groups, run a program on engines, store groups.
 
-Ray Data restarts workers, retries their batches and commits file by file, with a checkpoint on
-`problem_id`: running a stage again does only what is missing. Rows that failed are stored too and
-tried again in a further pass; readers take a problem as its last pass says.
+Ray Data restarts workers and retries their batches; a worker stores a batch when it is done, whole
+or not at all. What is stored is the only record: running a stage again opens a further pass for
+what is missing, failed, or changed in the input. Readers take a problem as its last pass says.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,42 +19,54 @@ from schemas.records import Status
 from workers.engine import Engine
 from workers.grading import Grader
 from workers.program import Program
+from workers.store import clear_unfinished
 from workers.vllm_engine import open_engine
 from workers.worker import EngineWorker
 
-DONE = "done"
+MAX_RESTARTS = 32
+"""Of one worker; an engine that dies more often is not worth starting again in this run."""
 GROUPS_PER_BLOCK = 4
 """Rows that share a task and a file: few, so that little is lost and the engine never starves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoredProblem:
+    """What a stage knows of a problem without reading it."""
+
+    status: Status
+    input_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageFolder:
-    """Where a stage keeps its rows: one folder of files and one checkpoint per pass."""
+    """Where a stage keeps its rows: a folder of files for each pass."""
 
     path: Path
 
     def files(self) -> list[Path]:
-        """Committed files, passes in order."""
+        """Complete files, passes in order."""
         return [file for folder in self.passes() for file in sorted(folder.glob("*.parquet"))]
 
     def passes(self) -> list[Path]:
         """Folders of the passes begun so far, oldest first."""
         return sorted(folder for folder in self.path.glob("pass-*") if folder.is_dir())
 
-    def statuses(self) -> dict[str, Status]:
-        """What became of each problem stored here."""
-        found: dict[str, Status] = {}
+    def stored(self) -> dict[str, StoredProblem]:
+        """What became of each problem stored here, as its last pass says."""
+        found: dict[str, StoredProblem] = {}
         for file in self.files():
-            table = pq.read_table(file, columns=["problem_id", "status"])
-            ids, statuses = (table.column(c).to_pylist() for c in ("problem_id", "status"))
-            found.update(zip(ids, map(Status, statuses), strict=True))
+            for row in pq.read_table(
+                file, columns=["problem_id", "status", "input_id"]
+            ).to_pylist():
+                status = Status(row["status"])
+                found[row["problem_id"]] = StoredProblem(status=status, input_id=row["input_id"])
         return found
 
     def open_pass(self) -> Path:
-        """The pass to work on: the last one if it was interrupted, else a new one."""
+        """A new pass, later than all others; leftovers of killed writers go."""
         passes = self.passes()
-        if passes and not (passes[-1] / DONE).exists():
-            return passes[-1]
+        for folder in passes:
+            clear_unfinished(folder)
         folder = self.path / f"pass-{len(passes):04d}"
         folder.mkdir(parents=True)
         return folder
@@ -85,51 +98,73 @@ def run_stage(
     Raises InputError when an engine cannot be started.
     """
     import ray
-    from ray.data import DataContext
-    from ray.data.checkpoint import CheckpointConfig
 
     pending = pending_problems(source, stage)
     if not pending:
         return
+    _check_resources(section)
     folder = stage.open_pass()
-    context = DataContext.get_current()
-    context.checkpoint_config = CheckpointConfig(
-        id_column="problem_id",
-        checkpoint_path=str(folder.with_name(folder.name.replace("pass", "checkpoint"))),
-        delete_checkpoint_on_success=False,
-    )
     files = [str(file) for file in source]
     groups = ray.data.read_parquet(files, include_paths=True, num_cpus=0.1)
     wanted = groups.map_batches(_Wanted(ray.put(pending)), batch_format="pyarrow", num_cpus=0.1)
     worked = wanted.repartition(target_num_rows_per_block=GROUPS_PER_BLOCK).map_batches(
         EngineWorker,
-        fn_constructor_args=(open_engine or Opener(section=section), Grader, program, tally),
+        fn_constructor_args=(
+            open_engine or Opener(section=section),
+            Grader,
+            program,
+            folder,
+            tally,
+        ),
         batch_size=None,
         batch_format="pyarrow",
         **_placement(section),
     )
     try:
-        worked.write_parquet(str(folder), ray_remote_args={"num_cpus": 0.1})
+        worked.materialize()
     except ray.exceptions.ActorDiedError as error:
         if "creation task" not in str(error):
             raise
         raise InputError(
-            f"the engine for {section.model} did not start: {_last_line(str(error))}"
+            f"the engine for {section.model} did not start: {_cause(str(error))}"
         ) from error
-    (folder / DONE).touch()
+    left = set(pending) - set(stage.stored())
+    assert not left, f"{len(left)} problems were worked on and not stored, {min(left)} among them"
 
 
 def pending_problems(source: list[Path], stage: StageFolder) -> dict[str, str]:
-    """Problems that this stage has not stored, or stored as failed, with the file they are in.
+    """Problems still to do, with the file they are in: new, failed, or changed in the input.
 
     Where several files of the source hold a problem, the last one does.
     """
-    settled = {i for i, status in stage.statuses().items() if status is not Status.FAILED}
+    stored = stage.stored()
     found: dict[str, str] = {}
     for file in source:
-        ids = pq.read_table(file, columns=["problem_id"])["problem_id"].to_pylist()
-        found.update(dict.fromkeys(ids, str(file)))
-    return {problem_id: file for problem_id, file in found.items() if problem_id not in settled}
+        for row in pq.read_table(file, columns=["problem_id", "input_id"]).to_pylist():
+            known = stored.get(row["problem_id"])
+            is_settled = known is not None and known.status is not Status.FAILED
+            if is_settled and known is not None and known.input_id == row["input_id"]:
+                found.pop(row["problem_id"], None)
+            else:
+                found[row["problem_id"]] = str(file)
+    return found
+
+
+def _check_resources(section: ModelSection) -> None:
+    """Engines that no node can hold would wait for ever without a word.
+
+    Raises InputError.
+    """
+    import ray
+
+    there = ray.cluster_resources()
+    for name, needed in (("CPU", section.num_cpus), ("GPU", num_gpus(section))):
+        total = needed * section.num_engines
+        if total > there.get(name, 0):
+            raise InputError(
+                f"{section.num_engines} engines for {section.model} need {total:g} {name}s, the "
+                f"cluster has {there.get(name, 0):g}: lower num_engines or num_{name.lower()}s"
+            )
 
 
 def num_gpus(section: ModelSection) -> float:
@@ -161,11 +196,16 @@ def _placement(section: ModelSection) -> dict[str, Any]:
         ),
         "num_cpus": section.num_cpus,
         "num_gpus": num_gpus(section),
+        "max_restarts": MAX_RESTARTS,
     }
 
 
-def _last_line(text: str) -> str:
-    return text.strip().splitlines()[-1].strip()
+def _cause(text: str) -> str:
+    """The exception at the end of a traceback, in one line."""
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    named = [i for i, line in enumerate(lines) if re.match(r"[\w.]+(Error|Exception)\b", line)]
+    said = lines[named[-1] :] if named else lines[-1:]
+    return " ".join(line for line in said if "For further information" not in line)[:600]
 
 
 @dataclass(frozen=True)

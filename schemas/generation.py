@@ -56,7 +56,9 @@ class FinishReason(StrEnum):
     STOP = "stop"
     """The model ended its turn, or wrote a stop string."""
     LENGTH = "length"
-    """Cut at `max_tokens` or at the end of the context: the text is truncated."""
+    """Cut at `max_tokens`: the text is truncated."""
+    CONTEXT = "context"
+    """Cut where the model's context ended: the text is truncated, and by us, not by the recipe."""
     REPETITION = "repetition"
     """Cut because the model repeated itself."""
 

@@ -39,7 +39,8 @@ class PublishedSolution:
     num_rollouts: tuple[int, ...]
     num_correct: tuple[int, ...]
     num_ungraded: tuple[int, ...]
-    """Rollouts whose answer the grader could not decide; not among num_rollouts."""
+    """Rollouts that the grader could not decide or the completer's context cut; not among
+    num_rollouts."""
     num_truncated: tuple[int, ...]
     num_rollout_tokens: tuple[int, ...]
     num_first: tuple[int, ...]
@@ -72,7 +73,7 @@ class PublishedSolution:
     answer: str | None
     """The solution's own answer."""
     is_correct: bool | None
-    """Whether it equals the reference; null when the grader could not tell."""
+    """Whether it equals the reference; null when nobody can tell."""
     reference_answer: str
     root_num_rollouts: int
     root_num_correct: int

@@ -19,13 +19,16 @@ class Verdict(StrEnum):
     CORRECT = "correct"
     WRONG = "wrong"
     NO_ANSWER = "no_answer"
-    """The completion states no answer: decided, and not correct."""
+    """The completion states no answer: decided, and not correct. A solution that was given has
+    not stopped for good, so one without an answer stays `UNGRADED`."""
     TIMEOUT = "timeout"
     TOO_LONG = "too_long"
     MEMORY = "memory"
     ERROR = "error"
+    CUT = "cut"
+    """The context ended before the model did, and before it stated an answer."""
     UNGRADED = "ungraded"
-    """Not graded yet: a solution that was given and not sampled."""
+    """Not graded yet, or given without an answer that could be: its ending is unknown."""
 
     @property
     def is_decided(self) -> bool:
@@ -76,8 +79,8 @@ class Evidence:
     """What was counted at one prefix.
 
     `num_rollouts` counts the rollouts whose verdict is decided; `num_ungraded` those that the
-    grader could not decide. The distinct answers account for both. The first batch is kept apart
-    because its share of successes is unbiased whatever rule stops the sampling.
+    grader could not decide or the context cut. The distinct answers account for both. The first
+    batch is kept apart because its share of successes is unbiased whatever rule stops the sampling.
     """
 
     num_rollouts: int
@@ -165,6 +168,8 @@ class ProblemGroup:
     """The reference answer."""
     metadata: str | None = None
     """JSON of the input's other columns, carried along unread."""
+    input_id: str = ""
+    """Hash of question, answer and given solutions: a corrected input has another one."""
     status: Status = Status.OK
     reason: str | None = None
     """Why it was dropped, in a few fixed words that can be counted, or what failed."""

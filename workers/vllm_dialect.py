@@ -73,15 +73,19 @@ class Dialect:
         return [(tokens, _with_seed(params, seed)) for seed in seeds]
 
     def completion(self, output: Any) -> Completion | None:
-        """The completion in a finished RequestOutput; None if vLLM gave the request up."""
+        """The completion in a finished RequestOutput; None if vLLM gave the request up.
+
+        vLLM has one word for both limits. Reaching both at once counts as the end of the context.
+        """
         answer = output.outputs[0]
         if answer.finish_reason not in _FINISH_REASONS:
             return None
-        return Completion(
-            text=answer.text,
-            num_tokens=len(answer.token_ids),
-            finish_reason=_FINISH_REASONS[answer.finish_reason],
-        )
+        reason = _FINISH_REASONS[answer.finish_reason]
+        num_tokens = len(answer.token_ids)
+        is_full = len(output.prompt_token_ids) + num_tokens >= self._context_length
+        if reason is FinishReason.LENGTH and is_full:
+            reason = FinishReason.CONTEXT
+        return Completion(text=answer.text, num_tokens=num_tokens, finish_reason=reason)
 
     def is_bad_request(self, error: Exception) -> bool:
         """Whether the error speaks of one request, and the engine is well."""
@@ -90,7 +94,10 @@ class Dialect:
         return isinstance(error, (VLLMClientError, ValueError))
 
 
-_FINISH_REASONS: dict[str | None, FinishReason] = {reason.value: reason for reason in FinishReason}
+_FINISH_REASONS: dict[str | None, FinishReason] = {
+    reason.value: reason for reason in FinishReason if reason is not FinishReason.CONTEXT
+}
+"""Those that vLLM tells; it knows of no difference between the two limits."""
 
 
 def vllm_params(sampling: Sampling, *, room: int) -> Any:

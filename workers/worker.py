@@ -7,20 +7,26 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from schemas.arrow import arrow_schema, from_row, to_row
 from schemas.records import ProblemGroup, Status
 from workers.admission import Admission
 from workers.engine import Engine, EngineDead
 from workers.program import AnswerGrader, Program
+from workers.store import batch_id, write_groups
+from workers.suspects import DEATHS_TO_FAIL, DEATHS_TO_SUSPECT, Suspects
 from workers.tally import WorkerCounts
 
 ENGINE_DEAD_EXIT_CODE = 17
 REPORT_INTERVAL_S = 0.5
 MAX_REASON_CHARS = 500
+ATTEMPTS = "attempts"
+RETURNED = ["problem_id", "status"]
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +43,10 @@ class EngineWorker:
     A batch is a table of groups. All groups of all batches in flight run at the same time, so
     that the engine always has more requests than it computes at once. An exception in one group
     makes that group a failed one and touches no other. When the engine dies, the process leaves
-    at once: Ray replaces it and tries its batches again, which an exception would not achieve.
+    at once: Ray replaces it and tries its batches again, which an exception would not achieve. A
+    group over which engines keep dying is found and fails (`workers.suspects`).
+
+    The worker stores each batch itself when it is done (`workers.store`).
     """
 
     def __init__(
@@ -45,11 +54,14 @@ class EngineWorker:
         open_engine: Callable[[], Engine],
         open_grader: Callable[[], AnswerGrader],
         program: Program,
+        folder: Path,
         tally: ReportsTo | None = None,
     ) -> None:
         self._engine = open_engine()
         self._grader = open_grader()
         self._program = program
+        self._folder = folder
+        self._suspects: Suspects | None = None
         self._tally = tally
         self._incarnation = uuid.uuid4().hex
         self._done: Counter[Status] = Counter()
@@ -60,28 +72,56 @@ class EngineWorker:
         self._admission: Admission | None = None
 
     async def __call__(self, batch: pa.Table) -> pa.Table:
-        """The same groups, each with the program's findings."""
-        if self._admission is None:
+        """Stores the same groups, each with the program's findings; returns ids and statuses.
+
+        A batch that is stored already, by a worker whose answer was lost, is not run again.
+        """
+        if self._suspects is None:
+            self._suspects = Suspects(self._folder / ATTEMPTS, self._incarnation)
             self._admission = Admission(self._engine)
-        admission = self._admission
+        stored = self._folder / f"{batch_id(batch)}.parquet"
+        if stored.exists():
+            return pq.read_table(stored, columns=RETURNED)
         groups = [from_row(ProblemGroup, row) for row in batch.to_pylist()]
         reporter = asyncio.create_task(self._report_regularly())
         try:
-            found = await asyncio.gather(*(self._run(group, admission) for group in groups))
+            found = await self._batch(batch_id(batch), groups)
         except EngineDead as error:
             log.error("the engine died (%s): leaving, so that Ray replaces this worker", error)
             os._exit(ENGINE_DEAD_EXIT_CODE)
         finally:
             reporter.cancel()
+        rows = [to_row(group) for group in found]
+        table = pa.Table.from_pylist(rows, schema=arrow_schema(ProblemGroup))
+        await asyncio.to_thread(write_groups, self._folder, table)
         self._report()
-        return pa.Table.from_pylist([to_row(g) for g in found], schema=arrow_schema(ProblemGroup))
+        return table.select(RETURNED)
 
-    async def _run(self, group: ProblemGroup, engine: Admission) -> ProblemGroup:
+    async def _batch(self, name: str, groups: list[ProblemGroup]) -> list[ProblemGroup]:
+        """Runs a batch beside others, or group by group if engines died over it."""
+        assert self._suspects is not None
+        if self._suspects.num_deaths(name) < DEATHS_TO_SUSPECT:
+            async with self._suspects.together(name):
+                return await asyncio.gather(*(self._run(group) for group in groups))
+        return [await self._suspect(group) for group in groups]
+
+    async def _suspect(self, group: ProblemGroup) -> ProblemGroup:
+        assert self._suspects is not None
+        name = f"alone {group.problem_id}"
+        deaths = self._suspects.num_deaths(name)
+        if deaths >= DEATHS_TO_FAIL:
+            reason = f"EngineDead: the engine died {deaths} times while it ran this problem alone"
+            return self._settled(replace(group, status=Status.FAILED, reason=reason))
+        async with self._suspects.alone(name):
+            return await self._run(group)
+
+    async def _run(self, group: ProblemGroup) -> ProblemGroup:
+        assert self._admission is not None
         now_s = asyncio.get_running_loop().time
         self._started_s = now_s() if self._started_s is None else self._started_s
         self._num_in_flight += 1
         try:
-            group = await self._program(group, engine, self._grader)
+            group = await self._program(group, self._admission, self._grader)
         except Exception as error:
             if dead := _engine_death(error):
                 raise dead from None
@@ -89,6 +129,9 @@ class EngineWorker:
         finally:
             self._num_in_flight -= 1
             self._working_s = now_s() - self._started_s
+        return self._settled(group)
+
+    def _settled(self, group: ProblemGroup) -> ProblemGroup:
         self._done[group.status] += 1
         return group
 

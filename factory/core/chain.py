@@ -7,7 +7,7 @@ from schemas.records import Evidence, ProblemGroup, Solution, Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """Rollouts at one prefix. `num_issued` also counts those the grader could not decide."""
+    """Rollouts at one prefix. `num_issued` also counts those whose verdict is not decided."""
 
     num_rollouts: int = 0
     num_correct: int = 0
@@ -78,7 +78,7 @@ class Chain:
 
 
 def outcome(verdict: Verdict) -> bool | None:
-    """Whether a solution ends right; `None` when the grader could not tell."""
+    """Whether a solution ends right; `None` when nobody can tell."""
     return verdict is Verdict.CORRECT if verdict.is_decided else None
 
 

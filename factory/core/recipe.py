@@ -34,7 +34,7 @@ class Recipe:
     """How the completer writes rollouts."""
     needs_completer_root: bool = False
     """Whether the bare problem's MC score must be the completer's own. If not, the generator's
-    pass rate stands for it, as in GenPRM, whichever model the generator is."""
+    pass rate stands for it, whichever model the generator is."""
     planner: Planner = FixedK(num_rollouts=8)
     labeler: Labeler = HardEstimation()
 

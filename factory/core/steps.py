@@ -4,11 +4,9 @@ import re
 from enum import StrEnum
 from itertools import pairwise
 
-_NUMBERED = re.compile(
-    r"^[ \t]*(?P<step>(?:\#+[ \t]*)?\*{0,2}Step[ \t]+\d+\b)", re.MULTILINE | re.IGNORECASE
-)
-_BLANK_LINE = re.compile(r"\n[ \t\r]*\n\s*")
-_LINE = re.compile(r"\n\s*")
+_NUMBERED = re.compile(r"^[ \t]*(?:\#+[ \t]*)?\*{0,2}Step[ \t]+\d+\b", re.MULTILINE | re.IGNORECASE)
+_BLANK_LINE = re.compile(r"\n[ \t\r]*\n(?:[^\S\n]*\n)*+")
+_LINE = re.compile(r"\n(?:[^\S\n]*\n)*+")
 
 
 class StepStyle(StrEnum):
@@ -25,7 +23,10 @@ class StepStyle(StrEnum):
 
 
 def split_steps(text: str, style: StepStyle = StepStyle.AUTO) -> tuple[str, ...]:
-    """The steps of a solution; the whitespace that separates two steps ends the first of them.
+    """The steps of a solution; the line breaks that separate two steps end the first of them.
+
+    Indentation begins the next step: a prefix that ended in spaces would be tokenised unlike the
+    solution, where they and the word behind them are one token.
 
     Every step has something other than whitespace in it; text of whitespace alone has no steps.
     What stands before "Step 1" is part of the first step.
@@ -41,7 +42,7 @@ def _cuts(text: str, style: StepStyle) -> list[int]:
         styles = (StepStyle.NUMBERED, StepStyle.BLANK_LINE, StepStyle.LINE)
         return next((cuts for s in styles if (cuts := _cuts(text, s))), [])
     if style is StepStyle.NUMBERED:
-        return [match.start("step") for match in _NUMBERED.finditer(text)][1:]
+        return [match.start() for match in _NUMBERED.finditer(text)][1:]
     first, end = len(text) - len(text.lstrip()), len(text.rstrip())
     pattern = _BLANK_LINE if style is StepStyle.BLANK_LINE else _LINE
     return [m.end() for m in pattern.finditer(text) if first < m.end() < end]

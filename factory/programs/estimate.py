@@ -55,11 +55,16 @@ class Estimate:
         )
 
     async def _with_verdicts(self, group: ProblemGroup, grader: AnswerGrader) -> ProblemGroup:
-        """Solutions that were given and not sampled are graded here, and cut to the maximum."""
+        """Solutions that were given and not sampled are graded here, and cut to the maximum.
+
+        One without an answer stays ungraded. Nobody saw a model stop there: it may well go on to an
+        answer, so rollouts from the whole of it say what it is worth.
+        """
         given = [s for s in group.solutions if s.verdict is Verdict.UNGRADED]
         if not given:
             return group
-        verdicts = iter(await grader.grade(group.answer, [s.answer for s in given]))
+        found = await grader.grade(group.answer, [s.answer for s in given])
+        verdicts = iter(Verdict.UNGRADED if v is Verdict.NO_ANSWER else v for v in found)
         graded = [
             replace(s, verdict=next(verdicts)) if s.verdict is Verdict.UNGRADED else s
             for s in group.solutions

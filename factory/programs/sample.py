@@ -23,7 +23,8 @@ class Sample:
     """Samples solutions, grades them, and keeps what the recipe selects.
 
     Equal texts become one solution with `num_samples` above 1. All samples count towards
-    `sampled`, the generator's pass rate, whether their solution is kept or not.
+    `sampled`, the generator's pass rate, whether their solution is kept or not; one that the
+    context cut before it answered is among its ungraded.
     """
 
     recipe: Recipe

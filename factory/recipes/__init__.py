@@ -1,10 +1,12 @@
 """One file per published method, one value each, named like the file."""
 
+import hashlib
 import importlib
 import importlib.util
 import sys
 from pathlib import Path
 from pkgutil import iter_modules
+from typing import Any
 
 from factory.core.recipe import Recipe
 
@@ -29,6 +31,14 @@ def load_recipe(name: str) -> Recipe:
         )
     module = importlib.import_module(f"factory.recipes.{name.replace('-', '_')}")
     return _recipe_in(module, name)
+
+
+def recipe_description(recipe: Recipe, name: str) -> dict[str, Any]:
+    """The recipe's description; a file adds the hash of its bytes, since fields name no code."""
+    if not name.endswith(".py"):
+        return recipe.description
+    code = hashlib.blake2b(Path(name).read_bytes(), digest_size=8)
+    return {**recipe.description, "file_hash": code.hexdigest()}
 
 
 def _recipe_in(module: object, name: str) -> Recipe:

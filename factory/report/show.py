@@ -101,7 +101,7 @@ def print_summary(console: Console, dataset: Path, manifest: Manifest) -> None:
         table.add_row(
             "rollouts",
             f"{s['num_rollouts']:,} behind the steps; a shared step counts for each solution\n"
-            f"{s['num_rollouts_truncated']:,} cut at the token limit, "
+            f"{s['num_rollouts_truncated']:,} cut at a limit, "
             f"{s['num_rollouts_ungraded']:,} not gradable, {s['num_rollout_tokens']:,} tokens",
         )
     for name, stage in manifest.stages.items():
@@ -109,6 +109,18 @@ def print_summary(console: Console, dataset: Path, manifest: Manifest) -> None:
     console.print(table, highlight=False)
     for name, text in (("dataset", str(dataset)), ("load it", load_line(dataset))):
         console.print(Text.assemble((f"{name:<11}", "bold"), text), soft_wrap=True)
+
+
+def all_failed(summary: dict[str, Any]) -> str | None:
+    """A line for a person when every problem failed, none was dropped; else `None`."""
+    failed = summary["failed"]
+    if not failed or sum(failed.values()) < summary["num_problems"]:
+        return None
+    reason = shortened(max(failed, key=failed.get))
+    return (
+        f"all {summary['num_problems']:,} problems failed: {reason}; "
+        "run the same command again to try them again"
+    )
 
 
 def _solutions_line(s: dict[str, Any]) -> str:

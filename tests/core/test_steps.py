@@ -26,8 +26,23 @@ def test_steps_join_to_the_text_and_none_is_blank(text: str, style: StepStyle) -
 
 
 @given(TEXTS, st.sampled_from(StepStyle))
-def test_the_whitespace_between_two_steps_ends_the_first(text: str, style: StepStyle) -> None:
-    assert all(not step[0].isspace() for step in split_steps(text, style)[1:])
+def test_the_line_breaks_between_two_steps_end_the_first(text: str, style: StepStyle) -> None:
+    steps = split_steps(text, style)
+    assert all(step.endswith("\n") for step in steps[:-1])
+    assert all("\n" not in step[: -len(step.lstrip())] for step in steps[1:])
+
+
+@pytest.mark.parametrize(
+    ("style", "text", "steps"),
+    [
+        (StepStyle.LINE, "a\n  b\n \t\n\tc", ["a\n", "  b\n \t\n", "\tc"]),
+        (StepStyle.BLANK_LINE, "a\n  b\n\n \n    c", ["a\n  b\n\n \n", "    c"]),
+        (StepStyle.NUMBERED, "Step 1\n  Step 2\n\tStep 3", ["Step 1\n", "  Step 2\n", "\tStep 3"]),
+    ],
+)
+def test_indentation_begins_the_next_step(style: StepStyle, text: str, steps: list[str]) -> None:
+    """A prefix that ended in it lost the token of " b" to " " and "b"."""
+    assert list(split_steps(text, style)) == steps
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\n", "\r\n\t"])
@@ -51,7 +66,7 @@ def test_blank_text_has_no_steps(text: str, style: StepStyle) -> None:
         ("**Step 1:** a\n**Step 2:** b", ["**Step 1:** a\n", "**Step 2:** b"]),
         ("### **Step 1** a\n### **Step 2** b", ["### **Step 1** a\n", "### **Step 2** b"]),
         ("## Step 1\na\n## Step 2\nb", ["## Step 1\na\n", "## Step 2\nb"]),
-        ("step 1: a\n  STEP 2: b", ["step 1: a\n  ", "STEP 2: b"]),
+        ("step 1: a\n  STEP 2: b", ["step 1: a\n", "  STEP 2: b"]),
         ("Stepping 1\nStep one\nStep 1st", ["Stepping 1\n", "Step one\n", "Step 1st"]),
         ("数え\n\n答え", ["数え\n\n", "答え"]),
         ("a\n\n```\nx = 1\n\n\ny = 2\n```", ["a\n\n", "```\nx = 1\n\n\n", "y = 2\n```"]),
@@ -73,7 +88,9 @@ def test_what_precedes_the_only_numbered_step_is_part_of_it() -> None:
     assert split_steps("We go.\nStep 1: a\nb", StepStyle.NUMBERED) == ("We go.\nStep 1: a\nb",)
 
 
-@pytest.mark.parametrize("unit", ["Step 1: a line\n\nb\n", "\n", "x\n  ", "#", " ", "\\n\r\n"])
+@pytest.mark.parametrize(
+    "unit", ["Step 1: a line\n\nb\n", "\n", "x\n  ", "\n  ", "#", " ", "\\n\r\n"]
+)
 @pytest.mark.parametrize("style", StepStyle)
 def test_a_megabyte_is_split_within_seconds(unit: str, style: StepStyle) -> None:
     """Once every cut copied the text on both sides of it: minutes."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from factory.cli import main
-from tests.factory.builders import job_file, job_folder
+from tests.factory.builders import group, job_file, job_folder, store
 
 ROW = {"question": "3 + 4 = ?", "answer": "7"}
 
@@ -130,6 +130,14 @@ def test_relabel_and_show_print_a_summary(tmp_path: Path, run: Any) -> None:
     assert out.count("reference 72") == 1
     assert run("show", tmp_path / "out", "-n", -1)[0] == 2
     assert run("relabel", tmp_path, "--recipe", "genprm", "--out", tmp_path / "x")[0] == 2
+
+
+def test_relabelling_an_unfinished_job_says_so(tmp_path: Path, run: Any) -> None:
+    job = job_folder(tmp_path / "job")
+    store(job / "stages" / "problems" / "problems-000000002.parquet", [group("p"), group("q")])
+    code, _, err = run("relabel", job, "--recipe", "genprm", "--out", tmp_path / "out")
+    assert code == 0
+    assert err == f"note: the job in {job} is not finished: 1 of 2 problems are published\n"
 
 
 def test_recipes_are_listed_with_what_they_do(run: Any) -> None:

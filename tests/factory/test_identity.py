@@ -16,8 +16,15 @@ from factory.models import check_model, context_length, fingerprint
 from factory.recipes import load_recipe
 from factory.toy import MODEL_DIR
 from schemas.manifest import Manifest, write_manifest
+from tests.factory.builders import group, store
 
 RECIPE = load_recipe("math-shepherd")
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Hub id means what the local cache says."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
 
 def manifest(recipe: Any = RECIPE, seed: int = 0, **model: Any) -> Manifest:
@@ -26,14 +33,22 @@ def manifest(recipe: Any = RECIPE, seed: int = 0, **model: Any) -> Manifest:
     return job_manifest(job.model_copy(update={"seed": seed}), recipe)
 
 
+def own_manifest(file: Path) -> Manifest:
+    """The manifest of a job with a recipe file."""
+    job = Job.model_validate(
+        {"problems": {"path": "p"}, "generator": {"model": str(MODEL_DIR)}, "recipe": str(file)}
+    )
+    return job_manifest(job, load_recipe(str(file)))
+
+
 @pytest.mark.parametrize(
     "placement",
     [
         {"num_engines": 4},
         {"num_cpus": 2.5, "num_gpus": 1},
-        {"device": "cpu"},
         {"groups_in_flight": 3},
         {"engine_args": {"tensor_parallel_size": 2, "gpu_memory_utilization": 0.5}},
+        {"engine_args": {"seed": 3, "hf_token": "hf_secret"}},
     ],
 )
 def test_where_a_job_runs_does_not_change_its_digest(placement: dict[str, Any]) -> None:
@@ -49,6 +64,9 @@ def test_where_a_job_runs_does_not_change_its_digest(placement: dict[str, Any]) 
         {"recipe": load_recipe("genprm")},
         {"engine_args": {"dtype": "bfloat16"}},
         {"engine_args": {"max_model_len": 64}},
+        {"engine_args": {"logits_processors": ["mine.Processor"]}},
+        {"engine_args": {"rope_scaling": {"factor": 2}}},
+        {"device": "cpu"},
     ],
 )
 def test_what_changes_the_numbers_changes_both_digests(other: dict[str, Any]) -> None:
@@ -67,19 +85,100 @@ def test_the_manifest_names_no_folder_of_this_machine() -> None:
     assert str(MODEL_DIR.parent) not in repr(manifest())
 
 
+def test_engine_arguments_bring_no_path_and_no_secret_into_the_manifest(tmp_path: Path) -> None:
+    tokenizer = Path(shutil.copytree(MODEL_DIR, tmp_path / "words"))
+    (tmp_path / "scale.json").write_text("{}")
+
+    def told() -> Manifest:
+        paths = [str(tmp_path / "scale.json"), str(tmp_path / "gone")]
+        arguments = {"tokenizer": str(tokenizer), "nested": {"paths": paths}, "hf_token": "hf_no"}
+        return manifest(engine_args=arguments)
+
+    before = told()
+    assert "words" in repr(before)
+    assert str(tmp_path) not in repr(before)
+    assert "hf_no" not in repr(before)
+    (tokenizer / "tokenizer.json").write_text("{}")
+    assert told().digest != before.digest
+
+
+def test_a_hub_id_is_named_with_the_commit_it_means(tmp_path: Path) -> None:
+    def model(**arguments: Any) -> Any:
+        found = manifest(model="org/name", engine_args=arguments).models["generator"]
+        return found["revision"]
+
+    refs = tmp_path / "models--org--name" / "refs"
+    refs.mkdir(parents=True)
+    (refs / "main").write_text("c0ffee")
+    assert model(download_dir=str(tmp_path)) == "c0ffee"
+    assert model(download_dir=str(tmp_path), revision="v2") == "v2"
+    assert model(download_dir=str(tmp_path / "empty")) is None
+    assert "revision" not in manifest().models["generator"]
+
+
+OWN = """
+from dataclasses import dataclass
+from factory.core.labelers import StepLabel
+from factory.core.recipe import Recipe
+
+@dataclass(frozen=True)
+class Mine:
+    def __call__(self, chain):
+        return tuple(StepLabel(label=True, mc_score=None) for _ in chain.steps)
+
+RECIPE = Recipe(name="own", summary="all good", labeler=Mine())
+"""
+
+
+def test_code_that_changes_in_a_recipe_file_changes_both_digests(tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(OWN)
+    before, again = own_manifest(file), own_manifest(file)
+    assert before == again
+    file.write_text(OWN.replace("label=True", "label=False"))
+    after = own_manifest(file)
+    assert after.recipe != before.recipe
+    assert {**after.recipe, "file_hash": before.recipe["file_hash"]} == before.recipe
+    assert after.digest != before.digest
+    assert after.evidence_digest != before.evidence_digest
+    with pytest.raises(InputError, match="different recipe"):
+        check_folder(made(tmp_path / "out", before), after)
+
+
+def test_a_shipped_recipe_has_no_file_hash() -> None:
+    assert manifest().recipe == RECIPE.description
+
+
+def made(folder: Path, by: Manifest) -> Path:
+    """A folder in which a job has stored a row."""
+    write_manifest(folder, by)
+    store(folder / "stages" / "sample" / "pass-0000" / "a.parquet", [group("p")])
+    return folder
+
+
+def test_a_folder_in_which_nothing_is_stored_may_be_taken_over(tmp_path: Path) -> None:
+    write_manifest(tmp_path, manifest(seed=1))
+    store(tmp_path / "stages" / "problems" / "problems-0.parquet", [group("p")])
+    (tmp_path / "stages" / "sample" / "pass-0000").mkdir(parents=True)
+    assert check_folder(tmp_path, manifest(seed=2)) is None
+    (tmp_path / "dataset").mkdir()
+    with pytest.raises(InputError, match="was made under digest"):
+        check_folder(tmp_path, manifest(seed=2))
+
+
 def test_a_folder_made_under_another_digest_is_refused_with_both(tmp_path: Path) -> None:
-    made, wanted = manifest(seed=1), manifest(seed=2)
-    write_manifest(tmp_path, made)
+    maker, wanted = manifest(seed=1), manifest(seed=2)
+    made(tmp_path, maker)
     with pytest.raises(InputError) as caught:
         check_folder(tmp_path, wanted)
-    for part in (made.digest, wanted.digest, "different seed", "choose another --out"):
+    for part in (maker.digest, wanted.digest, "different seed", "choose another --out"):
         assert part in str(caught.value)
     assert "relabel" not in str(caught.value)
-    assert check_folder(tmp_path, made) == made
+    assert check_folder(tmp_path, maker) == maker
 
 
 def test_a_folder_with_the_same_evidence_is_refused_with_the_way_to_use_it(tmp_path: Path) -> None:
-    write_manifest(tmp_path, manifest())
+    made(tmp_path, manifest())
     with pytest.raises(InputError, match="prm-factory relabel"):
         check_folder(tmp_path, manifest(replace(RECIPE, labeler=HardEstimation(above=0.5))))
 
@@ -131,6 +230,41 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
         check_model("completer", ModelSection(model=str(tmp_path)))
     check_model("completer", ModelSection(model=str(MODEL_DIR)))
     check_model("completer", ModelSection(model="org/name"))
+
+
+def refusing(folder: Path, template: str) -> str:
+    """A model whose chat template is this."""
+    model = model_copy(folder)
+    (model / "chat_template.jinja").write_text(template)
+    return str(model)
+
+
+NO_SYSTEM = (
+    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}"
+    "{% endif %}{{ messages[0]['content'] }}"
+)
+
+
+def test_a_chat_template_that_takes_no_system_message_is_refused(tmp_path: Path) -> None:
+    model = refusing(tmp_path, NO_SYSTEM)
+    with pytest.raises(InputError, match=r"refuses a system message .*not supported.*: set") as e:
+        check_model("completer", ModelSection(model=model))
+    assert "set 'completer.system: null'" in str(e.value)
+    check_model("completer", ModelSection(model=model, system=None))
+
+
+def test_a_chat_template_that_refuses_other_things_passes(tmp_path: Path) -> None:
+    template = NO_SYSTEM.replace("'system'", "'tool'")
+    check_model("generator", ModelSection(model=refusing(tmp_path, template)))
+
+
+def test_a_cpu_engine_caps_a_context_nobody_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"max_position_embeddings": 9000}')
+    section = ModelSection(model=str(tmp_path))
+    on_cpu = section.model_copy(update={"device": "cpu"})
+    assert (context_length(section), context_length(on_cpu)) == (9000, 4096)
+    asked = on_cpu.model_copy(update={"engine_args": {"max_model_len": 8000}})
+    assert context_length(asked) == 8000
 
 
 @pytest.mark.parametrize(

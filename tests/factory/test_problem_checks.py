@@ -60,6 +60,30 @@ def test_a_question_longer_than_the_context_is_dropped_if_the_job_says_so(tmp_pa
     assert (long.status, long.reason) == (Status.DROPPED, "question too long for the generator")
 
 
+GIVEN = {"solutions": ["7\n\nso 1"]}
+
+
+def test_a_dropped_problem_keeps_its_given_solutions(tmp_path: Path) -> None:
+    rows = ({**row(), **GIVEN}, {**row(TOO_LONG), **GIVEN})
+    short, long = checked(tmp_path, *rows, too_long="drop")
+    assert (len(short.solutions), len(long.solutions)) == (1, 1)
+    assert (long.status, long.reason) == (Status.DROPPED, "question too long for the completer")
+
+
+@pytest.mark.parametrize(("given", "length"), [({}, 2), (GIVEN, 3)])
+def test_the_model_that_reads_the_question_first_is_the_one_it_must_fit(
+    tmp_path: Path, given: dict[str, Any], length: int
+) -> None:
+    (tmp_path / "problems.jsonl").write_text(json.dumps({**row(), **given}) + "\n")
+    models = {
+        role: {"model": str(MODEL_DIR), "engine_args": {"max_model_len": max_model_len}}
+        for role, max_model_len in (("generator", 2), ("completer", 3))
+    }
+    job = load_job(job_file(tmp_path, **models))
+    with pytest.raises(InputError, match=f"does not fit the model's context of {length}:"):
+        list(checked_problems(job, RECIPE))
+
+
 def test_the_last_token_of_the_context_is_room_enough(tmp_path: Path) -> None:
     (tmp_path / "problems.jsonl").write_text(json.dumps(row("3 + 4 = ?")) + "\n")
 

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from factory.demo import telling_row
 from factory.errors import InputError
 from factory.job import OutputSection
 from factory.publish import publish
 from factory.recipes import load_recipe
-from factory.relabel import relabel
-from factory.report.show import print_summary, published_rows, show
+from factory.relabel import relabel, unfinished
+from factory.report.show import all_failed, print_summary, published_rows, show
 from factory.report.tables import duration, percent
 from schemas.manifest import read_manifest, write_manifest
 from schemas.records import ProblemGroup, Status, Verdict
@@ -82,6 +83,54 @@ def test_relabelling_refuses_an_unknown_recipe_and_a_foreign_folder(tmp_path: Pa
     (tmp_path / "manifest.json").write_text("[]")
     with pytest.raises(InputError, match="is damaged"):
         relabel(tmp_path, "genprm", tmp_path / "out")
+
+
+def test_a_relabelling_that_was_killed_can_be_run_again(tmp_path: Path) -> None:
+    broken = tmp_path / "own.py"
+    broken.write_text(OWN.replace("pass", "raise KeyError"))
+    out = tmp_path / "out"
+    with pytest.raises(KeyError):
+        relabel(job_folder(tmp_path / "job"), str(broken), out)
+    (out / ".dataset.tmp").mkdir()
+    with pytest.raises(InputError, match="has not published yet"):
+        shown(out)
+    assert relabel(tmp_path / "job", "genprm", out).summary["num_problems"] == 1
+    assert labels_of(out) == [[True, False, False, False]]
+
+
+OWN = """
+from dataclasses import dataclass
+from factory.core.labelers import HardEstimation
+from factory.core.recipe import Recipe
+
+@dataclass(frozen=True)
+class Mine(HardEstimation):
+    def __call__(self, chain):
+        pass
+        return HardEstimation()(chain)
+
+RECIPE = Recipe(name="own", summary="mine", labeler=Mine())
+"""
+
+
+def test_relabelling_by_a_file_spells_out_its_code(tmp_path: Path) -> None:
+    job, own = job_folder(tmp_path / "job"), tmp_path / "own.py"
+    found = []
+    for n, code in enumerate((OWN, OWN.replace("pass", "chain"))):
+        own.write_text(code)
+        found.append(relabel(job, str(own), tmp_path / f"out{n}"))
+    assert found[0].digest != found[1].digest
+    assert found[0].recipe["labeler_file_hash"] != found[1].recipe["labeler_file_hash"]
+    assert found[0].recipe["name"] == "own on math-shepherd"
+
+
+def test_relabelling_an_unfinished_job_says_how_much_is_there(tmp_path: Path) -> None:
+    job = job_folder(tmp_path / "job", group("a"), unlabelled("b"))
+    assert unfinished(job) is None
+    problems = [unlabelled(name) for name in "abc"]
+    store(job / "stages" / "problems" / "problems-000000003.parquet", problems)
+    line = f"the job in {job} is not finished: 2 of 3 problems are published"
+    assert unfinished(job) == line
 
 
 def test_a_job_and_its_dataset_show_the_same(tmp_path: Path) -> None:
@@ -190,6 +239,41 @@ def test_a_job_that_came_to_nothing_says_so(tmp_path: Path) -> None:
     text = shown(finished(tmp_path, unlabelled("a")))
     assert "problems   1: 0 with evidence, 1 dropped, 0 failed" in text
     assert "solutions  none: the dataset is empty" in text
+
+
+FAILED = (
+    unlabelled("a", Status.FAILED, "odd"),
+    *(unlabelled(name, Status.FAILED, "engine\nlost") for name in "bc"),
+)
+
+
+@pytest.mark.parametrize(
+    ("groups", "line"),
+    [
+        (FAILED, "all 3 problems failed: engine lost; run the same command again to try them"),
+        ((*FAILED, unlabelled("d")), ""),
+        ((*FAILED, group("d")), ""),
+        ((unlabelled("a"),), ""),
+    ],
+)
+def test_a_job_of_which_every_problem_failed_has_failed(
+    tmp_path: Path, groups: tuple[ProblemGroup, ...], line: str
+) -> None:
+    manifest = read_manifest(finished(tmp_path, *groups))
+    assert manifest
+    assert (all_failed(manifest.summary) or "").startswith(line)
+    assert (all_failed(manifest.summary) is None) == (not line)
+
+
+def test_the_demonstration_shows_a_wrong_solution_that_began_well() -> None:
+    def row(first_error: int | None, is_correct: bool | None) -> dict[str, Any]:
+        return {"first_error": first_error, "is_correct": is_correct}
+
+    lucky, wrong = row(1, True), row(2, False)
+    others = [row(None, True), row(0, False)]
+    assert telling_row([*others, lucky, wrong]) == wrong
+    assert telling_row([*others, lucky]) == lucky
+    assert telling_row(others) is None
 
 
 def test_folders_without_a_dataset_are_refused(tmp_path: Path) -> None:

@@ -13,13 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from factory.errors import InputError
 from factory.job import ModelSection
 from factory.stages import StageFolder, pending_problems, run_stage
 from schemas.arrow import arrow_schema, to_row
 from schemas.generation import Prompt
 from schemas.records import ProblemGroup, Status
 from workers.admission import Admission
-from workers.program import AnswerGrader
+from workers.engine import EngineDead
+from workers.program import AnswerGrader, Program
 from workers.scripted_engine import ScriptedEngine
 
 pytestmark = pytest.mark.ray
@@ -51,10 +53,16 @@ def _reply(prompt: Prompt, seed: int) -> str:
     return "1"
 
 
-def store(folder: Path, num_groups: int) -> list[Path]:
+def store(folder: Path, num_groups: int, input_ids: dict[int, str] | None = None) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     groups = [
-        ProblemGroup(problem_id=f"p{i:03d}", question="?", answer="1") for i in range(num_groups)
+        ProblemGroup(
+            problem_id=f"p{i:03d}",
+            question="?",
+            answer="1",
+            input_id=(input_ids or {}).get(i, ""),
+        )
+        for i in range(num_groups)
     ]
     path = folder / "problems.parquet"
     table = pa.Table.from_pylist([to_row(g) for g in groups], schema=arrow_schema(ProblemGroup))
@@ -62,7 +70,7 @@ def store(folder: Path, num_groups: int) -> list[Path]:
     return [path]
 
 
-def run(source: list[Path], stage: StageFolder, program: Mark) -> None:
+def run(source: list[Path], stage: StageFolder, program: Program) -> None:
     run_stage(
         source=source,
         stage=stage,
@@ -95,12 +103,12 @@ def test_a_failed_group_is_tried_again_in_a_pass_of_its_own(
     stage = StageFolder(path=tmp_path / "stage")
     source = store(tmp_path / "in", 20)
     run(source, stage, Mark(failing=frozenset({"p003", "p011"})))
-    assert stage.statuses()["p003"] is Status.FAILED
+    assert stage.stored()["p003"].status is Status.FAILED
     [failed] = [row for row in rows_of(stage) if row["problem_id"] == "p003"]
     assert failed["reason"] == "RuntimeError: p003 breaks"
     first_pass = {f.name: f.read_bytes() for f in stage.files()}
     run(source, stage, Mark())
-    assert set(stage.statuses().values()) == {Status.OK}
+    assert {p.status for p in stage.stored().values()} == {Status.OK}
     assert len(stage.passes()) == 2
     assert first_pass.items() <= {f.name: f.read_bytes() for f in stage.files()}.items()
     assert len(rows_of(stage)) == 22
@@ -115,7 +123,7 @@ def test_the_next_stage_takes_a_problem_from_the_pass_that_settled_it(
     run(source, first, Mark())
     run(first.files(), second, Mark())
     assert sorted(row["problem_id"] for row in rows_of(second)) == [f"p{i:03d}" for i in range(10)]
-    assert set(second.statuses().values()) == {Status.OK}
+    assert {p.status for p in second.stored().values()} == {Status.OK}
 
 
 def test_a_finished_stage_is_not_run_again(ray_cluster: None, tmp_path: Path) -> None:
@@ -148,8 +156,56 @@ def test_a_driver_killed_in_the_middle_loses_and_doubles_nothing(tmp_path: Path)
         time.sleep(0.05)
     os.killpg(driver.pid, signal.SIGKILL)
     driver.wait()
-    stored = {f: f.read_bytes() for f in stage.files()[:3]}
-    assert 0 < len(stage.statuses()) < 120
+    time.sleep(2)  # what was running ends or dies with the driver
+    stored = {f: f.read_bytes() for f in stage.files()}
+    assert 0 < len(stage.stored()) < 120
+    (stage.passes()[0] / ".half.parquet.0123").write_bytes(b"PAR1 cut here")
     assert subprocess.run(command, timeout=240, stdout=subprocess.DEVNULL).returncode == 0
     assert sorted(r["problem_id"] for r in rows_of(stage)) == [f"p{i:03d}" for i in range(120)]
     assert all(f.read_bytes() == content for f, content in stored.items())
+
+
+def test_a_corrected_input_is_worked_on_again(ray_cluster: None, tmp_path: Path) -> None:
+    stage = StageFolder(path=tmp_path / "stage")
+    run(store(tmp_path / "in", 6), stage, Mark())
+    changed = store(tmp_path / "in", 6, input_ids={2: "corrected"})
+    assert [*pending_problems(changed, stage)] == ["p002"]
+    run(changed, stage, Mark())
+    assert stage.stored()["p002"].input_id == "corrected"
+    assert not pending_problems(changed, stage)
+
+
+@dataclass(frozen=True)
+class Kill:
+    """A program over whose one problem the engine dies."""
+
+    poison: str
+
+    async def __call__(
+        self, group: ProblemGroup, engine: Admission, grader: AnswerGrader
+    ) -> ProblemGroup:
+        if group.problem_id == self.poison:
+            raise EngineDead("CUDA error")
+        return group
+
+
+def test_a_problem_that_kills_engines_fails_alone(ray_cluster: None, tmp_path: Path) -> None:
+    stage = StageFolder(path=tmp_path / "stage")
+    run(store(tmp_path / "in", 8), stage, Kill(poison="p005"))
+    failed = [i for i, p in stage.stored().items() if p.status is Status.FAILED]
+    assert failed == ["p005"]
+    [reason] = [row["reason"] for row in rows_of(stage) if row["problem_id"] == "p005"]
+    assert str(reason).startswith("EngineDead: the engine died 2 times")
+
+
+def test_engines_that_do_not_fit_the_cluster_are_refused(ray_cluster: None, tmp_path: Path) -> None:
+    section = ModelSection(model="scripted", num_cpus=500)
+    with pytest.raises(InputError, match=r"need 500 CPUs, the cluster has"):
+        run_stage(
+            source=store(tmp_path / "in", 1),
+            stage=StageFolder(path=tmp_path / "stage"),
+            program=Mark(),
+            section=section,
+            tally=None,
+            open_engine=silent_engine,
+        )

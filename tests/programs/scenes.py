@@ -69,8 +69,8 @@ def say(text: str) -> Callable[[Prompt, int], str]:
     return lambda prompt, seed: text
 
 
-def cut(text: str) -> Completion:
-    return Completion(text=text, num_tokens=9, finish_reason=FinishReason.LENGTH)
+def cut(text: str, at: FinishReason = FinishReason.LENGTH) -> Completion:
+    return Completion(text=text, num_tokens=9, finish_reason=at)
 
 
 def given(*steps: str, answer: str | None = "4") -> Solution:
@@ -107,9 +107,16 @@ def run(work: Awaitable[ProblemGroup]) -> ProblemGroup:
 
 
 def estimate(
-    group: ProblemGroup, engine: Engine, *, window: int | None = None, **fields: Any
+    group: ProblemGroup,
+    engine: Engine,
+    *,
+    window: int | None = None,
+    is_on_policy: bool = False,
+    **fields: Any,
 ) -> ProblemGroup:
-    program = Estimate(recipe=recipe(**fields), prompt=SolvePrompt(), seed=7)
+    program = Estimate(
+        recipe=recipe(**fields), prompt=SolvePrompt(), seed=7, is_on_policy=is_on_policy
+    )
     return run(program(group, Admission(engine, window), EqualTexts()))
 
 

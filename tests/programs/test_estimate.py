@@ -9,20 +9,26 @@ from hypothesis import given as given_random
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from factory.core.chain import chain_of
+from factory.core.bisection import BisectHard
+from factory.core.chain import chain_of, root_evidence
+from factory.core.chain_planner import ByValue
 from factory.core.counting import Rollout, count_rollouts
+from factory.core.curtailment import CurtailedFixedK
 from factory.core.labelers import HardEstimation, RelativeProgress
 from factory.core.planners import FixedK, KByDifficulty, Planner, UntilFirstSuccess
 from factory.core.prompts import SolvePrompt
+from factory.core.publishing import Provenance, publish_group
 from factory.core.selection import Selection
 from factory.programs.estimate import Estimate
-from schemas.generation import Prompt
+from factory.recipes import load_recipe
+from schemas.generation import FinishReason, Prompt
 from schemas.records import Evidence, ProblemGroup, Status, StopReason, Verdict
 from tests.programs.scenes import (
     EqualTexts,
     HeldEngine,
     LateEngine,
     by_seed,
+    cut,
     estimate,
     given,
     group,
@@ -39,6 +45,9 @@ PLANNERS: list[Planner] = [
     BANDS,
     UntilFirstSuccess(max_rollouts=8, batch=3),
 ]
+PROVENANCE = Provenance(
+    recipe="r", digest="d", generator="g", completer="c", sampling="{}", completing="{}", seed=7
+)
 SIBLINGS = (
     given("A\n", "b\n", "c"),
     given("A\n", "b\n", "d", answer="5"),
@@ -97,6 +106,18 @@ def test_an_undecided_solution_is_estimated_at_its_last_step_too() -> None:
         group(given("a\n", "b", answer="hard")), ScriptedEngine(by_seed)
     ).solutions
     assert [issued(e) for e in solution.evidence] == [8, 8]
+
+
+def test_a_given_solution_without_an_answer_is_not_a_wrong_one() -> None:
+    """Once its ending counted as wrong, so that its last step was bad whatever was found there."""
+    total = group(given("2 and 2.\n", "So the total is 4.", answer=None))
+    found = estimate(total, ScriptedEngine(say("\\boxed{4}")))
+    (solution,) = found.solutions
+    assert solution.verdict is Verdict.UNGRADED
+    assert [e.num_correct for e in solution.evidence] == [8, 8]
+    (row,) = publish_group(found, HardEstimation(), PROVENANCE)
+    assert (row.labels, row.is_correct) == ((True, True), None)
+    assert estimate(found, ScriptedEngine(say("\\boxed{4}"))) == found
 
 
 def test_a_root_that_was_sampled_is_not_bought() -> None:
@@ -223,6 +244,66 @@ def test_nothing_can_be_graded_and_it_ends(planner: Planner) -> None:
     assert all(e.num_ungraded > 0 for e in solution.evidence)
     for labeler in (HardEstimation(), RelativeProgress()):
         assert [step.label for step in labeler(chain_of(found, solution))] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    "planner", [*PLANNERS, ByValue(), BisectHard(), CurtailedFixedK(num_rollouts=8)]
+)
+def test_rollouts_that_the_context_cut_are_lost_and_not_wrong(planner: Planner) -> None:
+    """Once they were wrong, and late prefixes looked worse the smaller the context."""
+    engine = ScriptedEngine(lambda prompt, seed: cut("and so on", at=FinishReason.CONTEXT))
+    wrong = given("a\n", "b\n", "c", answer="5")
+    (solution,) = estimate(group(wrong), engine, planner=planner).solutions
+    for evidence in solution.evidence[:-1]:
+        assert (evidence.num_rollouts, evidence.num_correct) == (0, 0)
+        assert evidence.num_ungraded == evidence.num_truncated > 0
+        assert {answer.verdict for answer in evidence.answers} == {Verdict.CUT}
+
+
+def test_a_rollout_that_answered_before_the_context_cut_it_counts() -> None:
+    engine = ScriptedEngine(lambda prompt, seed: cut("\\boxed{5} so", at=FinishReason.CONTEXT))
+    (solution,) = estimate(group(given("a\n", "b")), engine).solutions
+    assert (solution.evidence[0].num_rollouts, solution.evidence[0].num_truncated) == (8, 8)
+
+
+def test_a_rollout_cut_at_max_tokens_is_wrong() -> None:
+    engine = ScriptedEngine(lambda prompt, seed: cut("and so on"))
+    (solution,) = estimate(group(given("a\n", "b")), engine).solutions
+    assert (solution.evidence[0].num_rollouts, solution.evidence[0].num_correct) == (8, 0)
+
+
+@pytest.mark.parametrize("at", [FinishReason.LENGTH, FinishReason.CONTEXT])
+def test_the_answer_of_its_prefix_does_not_make_a_cut_rollout_right(at: FinishReason) -> None:
+    engine = ScriptedEngine(lambda prompt, seed: cut("wait, is it", at=at))
+    (solution,) = estimate(group(given("so \\boxed{4}\n", "b")), engine).solutions
+    assert solution.evidence[0].num_correct == 0
+
+
+GENPRM = {"planner": KByDifficulty(num_root=10), "needs_completer_root": True}
+
+
+def test_genprm_buys_the_completers_own_root_where_another_model_sampled() -> None:
+    """Once the first step's progress was the completer's score over the generator's."""
+    assert load_recipe("genprm").needs_completer_root
+    known = group(given("a\n", "b"), sampled=sampled(5, 5))
+    engine = ScriptedEngine(say("\\boxed{4}"))
+    found = estimate(known, engine, **GENPRM)
+    assert engine.calls[0].prompt.prefix == ""
+    assert found.root is not None
+    assert (found.root.num_rollouts, found.root.num_correct) == (10, 10)
+    assert root_evidence(found) is found.root
+    assert issued(found.solutions[0].evidence[0]) == 32, "by the completer's pass rate of 1"
+    (row,) = publish_group(found, RelativeProgress(), PROVENANCE)
+    assert (row.root_num_rollouts, row.progress[0]) == (10, 1.0)
+
+
+def test_genprm_takes_the_samples_for_the_root_where_one_model_does_both() -> None:
+    known = group(given("a\n", "b"), sampled=sampled(5, 5))
+    found = estimate(known, ScriptedEngine(say("\\boxed{4}")), is_on_policy=True, **GENPRM)
+    assert found.root is None
+    assert issued(found.solutions[0].evidence[0]) == 64, "by the samples' pass rate of a half"
+    (row,) = publish_group(found, RelativeProgress(), PROVENANCE)
+    assert (row.root_num_rollouts, row.progress[0]) == (10, 2.0)
 
 
 def test_a_rollout_answers_with_the_prefix_before_it() -> None:

@@ -5,7 +5,7 @@ import pytest
 from factory.core.prompts import STEP_BY_STEP
 from factory.core.selection import NO_CORRECT, NO_SOLUTION, Selection
 from factory.programs.sample import QUESTION_TOO_LONG
-from schemas.generation import Message, Prompt, Sampling
+from schemas.generation import FinishReason, Message, Prompt, Sampling
 from schemas.records import Status, Verdict
 from tests.programs.scenes import PROBLEM, by_seed, cut, group, sample, say
 from workers.engine import EngineDead, PromptTooLong
@@ -60,6 +60,21 @@ def test_truncated_attempts_count_and_are_not_kept() -> None:
     assert 0 < found.sampled.num_truncated < 20
     assert [s.text for s in found.solutions] == ["\\boxed{4}"]
     assert sample(ScriptedEngine(lambda p, s: cut("\\boxed{4}"))).reason == NO_SOLUTION
+
+
+def test_attempts_that_the_context_cut_are_neither_right_nor_wrong() -> None:
+    engine = ScriptedEngine(lambda prompt, seed: cut("and so on", at=FinishReason.CONTEXT))
+    found = sample(engine, num_solutions=4)
+    assert (found.status, found.reason) == (Status.DROPPED, NO_SOLUTION)
+    assert found.sampled is not None
+    assert (found.sampled.num_rollouts, found.sampled.num_ungraded) == (0, 4)
+    assert found.sampled.num_truncated == 4
+
+
+def test_a_sampled_solution_that_states_no_answer_is_wrong() -> None:
+    selection = Selection(min_correct=0)
+    (solution,) = sample(ScriptedEngine(say("I give up.")), selection=selection).solutions
+    assert solution.verdict is Verdict.NO_ANSWER
 
 
 def test_a_question_too_long_is_dropped() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -85,6 +86,23 @@ def test_a_prompt_as_long_as_the_context_is_too_long() -> None:
         Dialect(PlainTokenizer(), context_length=7).encode(prompt)
 
 
+@pytest.mark.parametrize(
+    ("num_prompt", "num_tokens", "vllms", "ours"),
+    [
+        (4, 4, "length", FinishReason.CONTEXT),
+        (4, 3, "length", FinishReason.LENGTH),
+        (4, 4, "stop", FinishReason.STOP),
+    ],
+)
+def test_the_end_of_the_context_is_not_the_end_of_max_tokens(
+    num_prompt: int, num_tokens: int, vllms: str, ours: FinishReason
+) -> None:
+    answer = SimpleNamespace(text="x", token_ids=[7] * num_tokens, finish_reason=vllms)
+    output = SimpleNamespace(outputs=[answer], prompt_token_ids=[7] * num_prompt)
+    completion = Dialect(PlainTokenizer(), context_length=8).completion(output)
+    assert completion == Completion(text="x", num_tokens=num_tokens, finish_reason=ours)
+
+
 @pytest.mark.parametrize("seed", [-1, 2**63])
 def test_seeds_out_of_range_are_refused(seed: int) -> None:
     with pytest.raises(ValueError, match=r"2\*\*63"):
@@ -143,7 +161,8 @@ def test_the_context_cuts_a_completion_and_then_refuses_the_prompt(
     room = CONTEXT - len(Dialect(tokenizer, CONTEXT).encode(with_prefix("")))
     nearly_full = with_prefix("1" * (room - 3))
     completions = complete(engine, range(8), prompt=nearly_full)
-    cut = [c for c in completions if c.finish_reason is FinishReason.LENGTH]
+    cut = [c for c in completions if c.finish_reason is FinishReason.CONTEXT]
+    assert all(c.finish_reason is not FinishReason.LENGTH for c in completions)
     assert {c.num_tokens for c in cut} == {3}
     assert all(c.num_tokens <= 3 for c in completions)
     with pytest.raises(PromptTooLong):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from schemas.arrow import arrow_schema, from_row, to_row
@@ -72,8 +73,19 @@ def table(*groups: ProblemGroup) -> pa.Table:
     return pa.Table.from_pylist([to_row(g) for g in groups], schema=arrow_schema(ProblemGroup))
 
 
-def worker(tally: Remote | None = None, program: Program = ask_in_a_task_group) -> EngineWorker:
-    return EngineWorker(lambda: ScriptedEngine(reply), NoGrader, program, tally)
+def worker(
+    folder: Path, tally: Remote | None = None, program: Program = ask_in_a_task_group
+) -> EngineWorker:
+    return EngineWorker(lambda: ScriptedEngine(reply), NoGrader, program, folder, tally)
+
+
+def stored(folder: Path, batch: pa.Table, program: Program = ask_in_a_task_group) -> pa.Table:
+    """What a worker makes of a batch, from its file."""
+    returned = asyncio.run(worker(folder, program=program)(batch))
+    [file] = folder.glob("*.parquet")
+    found = pq.read_table(file)
+    assert returned.equals(found.select(["problem_id", "status"]))
+    return found
 
 
 def groups_of(found: pa.Table) -> list[ProblemGroup]:
@@ -83,10 +95,9 @@ def groups_of(found: pa.Table) -> list[ProblemGroup]:
 DROPPED = group("d", "long", status=Status.DROPPED, reason="no")
 
 
-def test_a_failing_group_touches_no_other() -> None:
-    found = asyncio.run(
-        worker()(table(group("a", "hi"), group("b", "long"), DROPPED, group("c", "odd")))
-    )
+def test_a_failing_group_touches_no_other(tmp_path: Path) -> None:
+    batch = table(group("a", "hi"), group("b", "long"), DROPPED, group("c", "odd"))
+    found = stored(tmp_path, batch)
     a, b, d, c = groups_of(found)
     assert (a.status, a.metadata) == (Status.OK, "HI")
     assert (b.status, b.reason) == (Status.FAILED, "PromptTooLong: 9 tokens too many")
@@ -97,18 +108,18 @@ def test_a_failing_group_touches_no_other() -> None:
     assert len(c.reason) == MAX_REASON_CHARS
 
 
-def test_the_table_keeps_its_schema_also_without_rows() -> None:
-    for groups in ([], [group("a", "hi")]):
-        found = asyncio.run(worker()(table(*groups)))
+def test_the_table_keeps_its_schema_also_without_rows(tmp_path: Path) -> None:
+    for name, groups in {"none": [], "one": [group("a", "hi")]}.items():
+        found = stored(tmp_path / name, table(*groups))
         assert found.schema.equals(arrow_schema(ProblemGroup))
         assert found.num_rows == len(groups)
 
 
-def test_batches_run_side_by_side_and_are_counted_together() -> None:
+def test_batches_run_side_by_side_and_are_counted_together(tmp_path: Path) -> None:
     tally = Remote()
 
     async def both() -> list[pa.Table]:
-        shared = worker(tally)
+        shared = worker(tmp_path, tally)
         batches = [table(group("a", "hi"), DROPPED), table(group("b", "long"))]
         return await asyncio.gather(*(shared(batch) for batch in batches))
 
@@ -130,29 +141,61 @@ def test_a_restarted_worker_adds_to_the_tally() -> None:
     assert total.total() == WorkerCounts(num_ok=4, num_failed=1)
 
 
+def test_a_batch_that_is_stored_is_not_run_again(tmp_path: Path) -> None:
+    async def fails(group: ProblemGroup, engine: Admission, grader: AnswerGrader) -> ProblemGroup:
+        raise AssertionError("asked again")
+
+    batch = table(group("a", "hi"))
+    first = stored(tmp_path, batch)
+    assert stored(tmp_path, batch, program=fails).equals(first)
+
+
+def test_marks_of_finished_batches_are_gone(tmp_path: Path) -> None:
+    stored(tmp_path, table(group("a", "hi"), group("b", "odd")))
+    assert not any((tmp_path / "attempts").iterdir())
+
+
 DIES = """
-import asyncio
+import asyncio, sys
+from pathlib import Path
 from tests.workers.test_worker import group, table, worker
-asyncio.run(worker()(table(group("a", "hi"), group("b", "dead"), group("c", "hi"))))
+batch = table(group("a", "hi"), group("b", "dead"), group("c", "hi"))
+asyncio.run(worker(Path(sys.argv[1]))(batch))
 """
 
 
-def test_a_dead_engine_takes_its_process_along() -> None:
-    left = subprocess.run(
-        [sys.executable, "-c", DIES],
+def die(folder: Path) -> subprocess.CompletedProcess[str]:
+    """One worker's life with a group over which the engine dies."""
+    return subprocess.run(
+        [sys.executable, "-c", DIES, str(folder)],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         timeout=60,
     )
+
+
+def test_a_group_that_kills_four_engines_fails_and_its_neighbours_do_not(tmp_path: Path) -> None:
+    for _ in range(4):
+        assert die(tmp_path).returncode == ENGINE_DEAD_EXIT_CODE
+        assert not [*tmp_path.glob("*.parquet")]
+    assert die(tmp_path).returncode == 0
+    [file] = tmp_path.glob("*.parquet")
+    a, b, c = groups_of(pq.read_table(file))
+    assert (a.status, b.status, c.status) == (Status.OK, Status.FAILED, Status.OK)
+    assert b.reason == "EngineDead: the engine died 2 times while it ran this problem alone"
+
+
+def test_a_dead_engine_takes_its_process_along(tmp_path: Path) -> None:
+    left = die(tmp_path)
     assert left.returncode == ENGINE_DEAD_EXIT_CODE == 17
     assert "the engine died (CUDA error)" in left.stderr
 
 
 @pytest.mark.parametrize("error", [ValueError("bad"), ExceptionGroup("many", [ValueError("bad")])])
-def test_a_failed_group_names_the_error_itself(error: Exception) -> None:
+def test_a_failed_group_names_the_error_itself(error: Exception, tmp_path: Path) -> None:
     async def fails(group: ProblemGroup, engine: Admission, grader: AnswerGrader) -> ProblemGroup:
         raise error
 
-    (found,) = groups_of(asyncio.run(worker(program=fails)(table(group("a", "hi")))))
+    (found,) = groups_of(stored(tmp_path, table(group("a", "hi")), program=fails))
     assert found.reason == "ValueError: bad"
