@@ -24,6 +24,7 @@ from factory.core.planners import FixedK
 from factory.core.prompts import SolvePrompt
 from factory.core.recipe import Recipe
 from factory.errors import InputError
+from factory.identity import manifest_in
 from factory.job import Job
 from factory.pipeline import (
     JOB_FILE,
@@ -39,7 +40,7 @@ from factory.shards import read_groups
 from factory.stages import StageFolder
 from schemas.arrow import arrow_schema, to_row
 from schemas.ids import content_id, seed_from
-from schemas.manifest import Manifest, read_manifest, write_atomically, write_manifest
+from schemas.manifest import Manifest, write_atomically, write_manifest
 from schemas.records import ProblemGroup, Solution, Status
 
 
@@ -73,10 +74,7 @@ def audit(folder: Path, *, num_steps: int, num_rollouts: int, watch: Watch) -> d
 
 
 def _finished(folder: Path) -> tuple[Job, Manifest]:
-    try:
-        manifest = read_manifest(folder)
-    except ValueError as error:
-        raise InputError(str(error)) from error
+    manifest = manifest_in(folder)
     path = folder / JOB_FILE
     if manifest is None or not manifest.summary or not path.exists():
         raise InputError(

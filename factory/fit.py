@@ -6,10 +6,10 @@ from pathlib import Path
 from factory.core.chain import chain_of
 from factory.core.prior_fit import Fit, fit_prior
 from factory.errors import InputError
+from factory.identity import manifest_in
 from factory.pipeline import JobFolder
 from factory.publish import is_on_policy
 from factory.shards import read_groups
-from schemas.manifest import read_manifest
 from schemas.records import Status
 
 
@@ -18,10 +18,7 @@ def fit_folder(folder: Path, max_solutions: int) -> Fit:
 
     Raises InputError when the folder holds no evidence of solutions with two steps or more.
     """
-    try:
-        manifest = read_manifest(folder)
-    except ValueError as error:
-        raise InputError(str(error)) from error
+    manifest = manifest_in(folder)
     if manifest is None:
         raise InputError(f"{folder} holds no job: give the folder 'prm-factory label' made")
     on_policy = is_on_policy(manifest)

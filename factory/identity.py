@@ -99,6 +99,14 @@ def _has_rows(folder: Path) -> bool:
     return (folder / "dataset").exists() or next(stored, None) is not None
 
 
+def manifest_in(folder: Path) -> Manifest | None:
+    """The manifest of a folder, `None` where there is none. Raises InputError for a damaged one."""
+    try:
+        return read_manifest(folder)
+    except ValueError as error:
+        raise InputError(shortened(error)) from error
+
+
 def package_versions() -> dict[str, str]:
     """Versions of what the numbers depend on, as far as they are installed."""
     found = {}

@@ -6,13 +6,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from factory.errors import InputError, shortened
-from factory.identity import check_folder, label_digest
+from factory.errors import InputError
+from factory.identity import check_folder, label_digest, manifest_in
 from factory.job import OutputSection
 from factory.pipeline import JobFolder, load_recipe_or_refuse
 from factory.publish import publish
 from factory.recipes import recipe_description
-from schemas.manifest import Manifest, read_manifest, write_manifest
+from schemas.manifest import Manifest, write_manifest
 
 
 def relabel(folder: Path, recipe_name: str, out: Path) -> Manifest:
@@ -22,10 +22,7 @@ def relabel(folder: Path, recipe_name: str, out: Path) -> Manifest:
     the recipe's. Raises InputError when there is no evidence.
     """
     recipe = load_recipe_or_refuse(recipe_name)
-    try:
-        source = read_manifest(folder)
-    except ValueError as error:
-        raise InputError(shortened(error)) from error
+    source = manifest_in(folder)
     evidence = JobFolder(path=folder).estimate.files()
     if source is None or not evidence:
         raise InputError(
