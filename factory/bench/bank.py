@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.progress import track
 
-from factory.core.chain import Counts, outcome
+from factory.core.chain import Counts, counts_of, outcome
 from factory.core.prompts import SolvePrompt
 from factory.core.selection import Selection
 from factory.programs.arms import Arms
@@ -23,25 +23,26 @@ from factory.recipes import load_recipe
 from factory.toy import MODEL_DIR
 from factory.toy.oracle import first_error, judge
 from factory.toy.world import ToyProblem, make_problems
-from schemas.records import ProblemGroup, Solution, Status, Verdict
+from schemas.records import ProblemGroup, Solution, Status
 from workers.admission import Admission
 from workers.grading import Grader
 from workers.vllm_engine import open_engine
-
-GROUPS_AT_A_TIME = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BankPrefix:
     """One prefix: what its rollouts came to and cost, in the order of their seeds."""
 
-    is_right: list[bool]
+    is_right: list[bool | None]
+    """`None` where nothing is decided."""
     num_tokens: list[int]
 
     def counts(self, num_rollouts: int) -> Counts:
         """The counts of the first rollouts."""
-        right = sum(self.is_right[:num_rollouts])
-        return Counts(num_rollouts=num_rollouts, num_correct=right, num_issued=num_rollouts)
+        decided = [right for right in self.is_right[:num_rollouts] if right is not None]
+        return Counts(
+            num_rollouts=len(decided), num_correct=sum(decided), num_issued=num_rollouts
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,32 +80,32 @@ async def _collect(num_problems: int, num_rollouts: int, seed: int) -> list[Bank
     )
     prompt = SolvePrompt()
     problems = make_problems(num_problems, seed=seed)
-    found: list[BankSolution] = []
-    batches = range(0, len(problems), GROUPS_AT_A_TIME)
-    for start in track(batches, description=f"{num_rollouts} rollouts at every prefix"):
+    sample = Sample(recipe=recipe, prompt=prompt, seed=seed)
 
-        async def one(problem: ToyProblem) -> list[BankSolution]:
-            group = ProblemGroup(
-                problem_id=f"{problem.family}{problem.level}-{problem.seed}",
-                question=problem.question,
-                answer=problem.answer,
-            )
-            sample = Sample(recipe=recipe, prompt=prompt, seed=seed)
-            group = await sample(group, engine, grader)
-            if group.status is not Status.OK:
-                return []
-            arms = Arms(
-                group=group,
-                prompt=prompt,
-                sampling=recipe.completing,
-                seed=seed,
-                engine=engine,
-                grader=grader,
-            )
-            return [await _bank(problem, group, s, arms, num_rollouts) for s in group.solutions]
+    async def one(problem: ToyProblem) -> list[BankSolution]:
+        group = ProblemGroup(
+            problem_id=f"{problem.family}{problem.level}-{problem.seed}",
+            question=problem.question,
+            answer=problem.answer,
+        )
+        group = await sample(group, engine, grader)
+        if group.status is not Status.OK:
+            return []
+        arms = Arms(
+            group=group,
+            prompt=prompt,
+            sampling=recipe.completing,
+            seed=seed,
+            engine=engine,
+            grader=grader,
+        )
+        return [await _bank(problem, group, s, arms, num_rollouts) for s in group.solutions]
 
-        work = [one(problem) for problem in problems[start : start + GROUPS_AT_A_TIME]]
-        found += [solution for solutions in await asyncio.gather(*work) for solution in solutions]
+    work = [asyncio.ensure_future(one(problem)) for problem in problems]
+    description = f"{num_rollouts} rollouts at every prefix, seed {seed}"
+    for done in track(asyncio.as_completed(work), description=description, total=len(work)):
+        await done
+    found = [solution for task in work for solution in task.result()]
     grader.close()
     engine.close()
     return found
@@ -121,16 +122,12 @@ async def _bank(
     return BankSolution(
         problem_id=group.problem_id,
         level=problem.level,
-        root=Counts(
-            num_rollouts=group.sampled.num_rollouts,
-            num_correct=group.sampled.num_correct,
-            num_issued=group.sampled.num_rollouts,
-        ),
+        root=counts_of(group.sampled),
         lengths=[len(step) for step in solution.steps],
         is_correct=bool(outcome(solution.verdict)),
         prefixes=[
             BankPrefix(
-                is_right=[r.verdict is Verdict.CORRECT for r in arms.at(prefix).rollouts],
+                is_right=[outcome(r.verdict) for r in arms.at(prefix).rollouts],
                 num_tokens=[r.num_tokens for r in arms.at(prefix).rollouts],
             )
             for prefix in inner
