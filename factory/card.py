@@ -8,7 +8,6 @@ import yaml
 from factory.report.audit import audit_sentence
 from factory.report.tables import funnel_lines, percent
 from factory.shards import published_schema
-from schemas.ids import digest_of
 from schemas.manifest import Manifest
 
 
@@ -122,16 +121,20 @@ Versions: {", ".join(f"{k} {v}" for k, v in manifest.versions.items())}.
 
 def _trust(manifest: Manifest) -> str:
     """What the labels claim of themselves, and what an audit found; nothing without either."""
-    summary = manifest.summary
     lines = []
-    if summary["num_claims"]:
-        claimed = summary["claimed_errors"] / summary["num_claims"]
-        decided = percent(summary["num_decided"], summary["num_claims"])
-        prior = manifest.recipe["labeler"].get("prior")
-        name = f" under prior `{digest_of(prior)}`" if prior else ""
+    if claim := manifest.summary["claim"]:
+        terms = {
+            "prior": claim["prior"] and f"prior `{claim['prior']}`",
+            "price": claim["price"] is not None and f"price {claim['price']:g}",
+            "cost_ratio": claim["cost_ratio"]
+            and f"a bad step called good counting {claim['cost_ratio']:g} times a good one "
+            "called bad",
+        }
+        under = ", ".join(term for term in terms.values() if term)
         lines.append(
-            f"Claimed: {100 * claimed:.1f} % of labels are wrong by the recipe's own "
-            f"posterior{name}; {decided} of steps are decided."
+            f"Claimed: {100 * claim['claimed_error']:.1f} % of labels are wrong by the recipe's "
+            f"own posterior{f' ({under})' if under else ''}; {100 * claim['share_decided']:.1f} % "
+            "of steps are decided."
         )
     if manifest.audit:
         lines.append(audit_sentence(manifest.audit))

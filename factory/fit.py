@@ -1,20 +1,22 @@
-"""Fitting the chain prior to the counts a job has stored."""
+"""Fitting the chain prior to the counts a job has stored, and the label costs to the prior."""
 
 from itertools import islice
 from pathlib import Path
 
 from factory.core.chain import chain_of
-from factory.core.prior_fit import Fit, fit_prior
+from factory.core.chain_labeler import PosteriorLabels
+from factory.core.prior_fit import FittedRecipe, fit_prior, retuned_costs
 from factory.errors import InputError
 from factory.identity import manifest_in
 from factory.pipeline import JobFolder
 from factory.publish import is_on_policy
+from factory.recipes import load_recipe
 from factory.shards import read_groups
 from schemas.records import Status
 
 
-def fit_folder(folder: Path, max_solutions: int) -> Fit:
-    """The prior under which a job's counts are likeliest.
+def fit_folder(folder: Path, max_solutions: int) -> FittedRecipe:
+    """The prior under which a job's counts are likeliest, and the adaptive recipe's costs for it.
 
     Raises InputError when the folder holds no evidence of solutions with two steps or more.
     """
@@ -32,4 +34,14 @@ def fit_folder(folder: Path, max_solutions: int) -> Fit:
     found = list(islice(chains, max_solutions))
     if not found:
         raise InputError(f"{folder} holds no evidence of solutions with two steps or more")
-    return fit_prior(found)
+    labels = load_recipe("adaptive").labeler
+    assert isinstance(labels, PosteriorLabels)
+    fit = fit_prior(found, labels.prior)
+    costs = retuned_costs(
+        found,
+        old_prior=labels.prior,
+        new_prior=fit.prior,
+        question=labels.question,
+        costs=labels.costs,
+    )
+    return FittedRecipe(fit=fit, costs=costs, old_costs=labels.costs)

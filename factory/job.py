@@ -68,7 +68,7 @@ class Job(Section):
     """Writes the solutions; not needed where they are given."""
     completer: ModelSection | None = None
     """Writes the rollouts; by default the generator."""
-    recipe: str = "math-shepherd"
+    recipe: str = "adaptive"
     seed: int = Field(default=0, ge=0)
     output: OutputSection = OutputSection()
 

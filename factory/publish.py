@@ -8,6 +8,7 @@ from pathlib import Path
 from factory.card import dataset_card
 from factory.core.labelers import Labeler
 from factory.core.publishing import Provenance
+from factory.core.summary import claim_of
 from factory.job import OutputSection
 from factory.shards import published_schema, write_shards
 from schemas.manifest import Manifest, write_atomically, write_manifest
@@ -39,7 +40,8 @@ def publish(
         if output.format == "arrow":
             _rewrite_as_arrow(temporary, summary.num_solutions)
             shards = []
-        manifest = replace(manifest, shards=tuple(shards), summary=summary.as_dict())
+        found = summary.as_dict() | {"claim": claim_of(manifest.recipe, summary)}
+        manifest = replace(manifest, shards=tuple(shards), summary=found)
         write_atomically(temporary / "README.md", dataset_card(manifest, output.format))
         write_manifest(temporary, manifest)
         shutil.rmtree(folder, ignore_errors=True)

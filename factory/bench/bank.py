@@ -40,9 +40,7 @@ class BankPrefix:
     def counts(self, num_rollouts: int) -> Counts:
         """The counts of the first rollouts."""
         decided = [right for right in self.is_right[:num_rollouts] if right is not None]
-        return Counts(
-            num_rollouts=len(decided), num_correct=sum(decided), num_issued=num_rollouts
-        )
+        return Counts(num_rollouts=len(decided), num_correct=sum(decided), num_issued=num_rollouts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ from factory.shards import read_groups
 from factory.stages import StageFolder, run_stage
 from factory.toy import MODEL_DIR
 from schemas.ids import content_id, seed_from
+from workers.program import Program
 from workers.tally import Tally, WorkerCounts
 
 NUM_PROBLEMS = 60
@@ -43,7 +44,8 @@ def measure(folder: Path, num_problems: int = NUM_PROBLEMS, repeats: int = REPEA
     ratios, stages, raws = [], [], []
     for repeat in range(repeats):
         raws.append(_raw(requests))
-        stages.append(_stage(source, folder / f"stage-{repeat}", job, recipe))
+        program = Estimate(recipe=recipe, prompt=prompt_of(job), seed=job.seed)
+        stages.append(run_program(program, source, folder / f"stage-{repeat}", job))
         ratios.append(_tokens_per_s(stages[-1]) / raws[-1]["tokens_per_s"])
         print(
             f"repeat {repeat + 1}: stage {_tokens_per_s(stages[-1]):,.0f} tokens/s, "
@@ -70,7 +72,13 @@ def _tokens_per_s(counts: WorkerCounts) -> float:
     return counts.engine.num_generated_tokens / counts.working_s
 
 
-def _stage(source: list[Path], folder: Path, job: Job, recipe: Recipe) -> WorkerCounts:
+def prompt_of(job: Job) -> SolvePrompt:
+    """How the job's completer is asked."""
+    return SolvePrompt(system=job.completing.system)
+
+
+def run_program(program: Program, source: list[Path], folder: Path, job: Job) -> WorkerCounts:
+    """Runs one stage on the job's completer, on a Ray of its own."""
     import ray
 
     with open_cluster():
@@ -78,9 +86,7 @@ def _stage(source: list[Path], folder: Path, job: Job, recipe: Recipe) -> Worker
         run_stage(
             source=source,
             stage=StageFolder(path=folder.resolve()),
-            program=Estimate(
-                recipe=recipe, prompt=SolvePrompt(system=job.completing.system), seed=job.seed
-            ),
+            program=program,
             section=job.completing,
             tally=tally,
         )

@@ -1,17 +1,18 @@
 """Fitting the chain prior to collected counts by marginal likelihood.
 
 The likelihood of counts does not depend on the rule that stopped the sampling, so counts of any
-planner will do. A fitted prior moves a policy's operating point: choose the label costs anew.
+planner will do. A fitted prior moves a policy's operating point, and `retuned_costs` moves it back.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import minimize
 
 from factory.core.chain import Chain
-from factory.core.posterior import log_evidence
+from factory.core.chain_planner import LabelCosts
+from factory.core.posterior import Question, infer, log_evidence
 from factory.core.prior import ChainPrior
 
 
@@ -22,6 +23,16 @@ class Fit:
     prior: ChainPrior
     gain_per_chain: float
     num_chains: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittedRecipe:
+    """What a variant of the adaptive recipe needs to be fitted to a job."""
+
+    fit: Fit
+    costs: LabelCosts
+    """Under the new prior they keep the balance of false good and false bad labels."""
+    old_costs: LabelCosts
 
 
 def fit_prior(
@@ -74,3 +85,34 @@ def _prior_at(point: np.ndarray, like: ChainPrior) -> ChainPrior:
         root_b=float(root_b),
         num_cells=like.num_cells,
     )
+
+
+def retuned_costs(
+    chains: Sequence[Chain],
+    *,
+    old_prior: ChainPrior,
+    new_prior: ChainPrior,
+    question: Question,
+    costs: LabelCosts,
+) -> LabelCosts:
+    """Costs under which labels by `new_prior` err in the same proportion as those by `old_prior`.
+
+    Bad steps called good over good ones called bad, both expected under `new_prior`, the better
+    of the two beliefs. A prior alone moves that balance: a milder one calls less bad at the same
+    costs. The cost of a good step called bad stays. Costs are kept where nothing can be balanced:
+    the old labels make errors of one kind only, or there are no inner steps.
+    """
+    old = [good for chain in chains for good in infer(chain, old_prior, question).good_I]
+    new = np.array([good for chain in chains for good in infer(chain, new_prior, question).good_I])
+    called_good = np.array([costs.is_good(float(good)) for good in old], dtype=bool)
+    false_good, false_bad = (1 - new)[called_good].sum(), new[~called_good].sum()
+    if not (false_good > 0 and false_bad > 0):
+        return costs
+    by_good = np.sort(new)[::-1]
+    called = np.arange(1, len(by_good))
+    """How many of the likeliest are called good; at least one step is called either."""
+    balances = np.cumsum(1 - by_good)[called - 1] / np.cumsum(by_good[::-1])[::-1][called]
+    cut = int(np.abs(np.log(np.maximum(balances, 1e-12) * false_bad / false_good)).argmin()) + 1
+    threshold = float(np.clip((by_good[cut - 1] + by_good[cut]) / 2, 0.02, 0.98))
+    ratio = threshold / (1 - threshold)
+    return replace(costs, bad_called_good=costs.good_called_bad * ratio)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from factory.core.publishing import NO_LABEL
+from schemas.ids import digest_of
 from schemas.published import PublishedSolution
 from schemas.records import ProblemGroup, Status
 
@@ -84,3 +85,21 @@ class Summary:
         return {
             n: dict(v.most_common()) if isinstance(v, Counter) else v for n, v in values.items()
         }
+
+
+def claim_of(recipe: dict[str, Any], summary: Summary) -> dict[str, Any] | None:
+    """What a dataset's labels claim of themselves, and on what it rests; `None` without claims.
+
+    `recipe` is its description, of which only the labeler and the price count. `cost_ratio` is
+    that of a bad step called good to a good one called bad.
+    """
+    if not summary.num_claims:
+        return None
+    prior, costs = recipe["labeler"].get("prior"), recipe["labeler"].get("costs")
+    return {
+        "claimed_error": summary.claimed_errors / summary.num_claims,
+        "share_decided": summary.num_decided / summary.num_claims,
+        "prior": digest_of(prior) if prior else None,
+        "price": recipe["planner"].get("price"),
+        "cost_ratio": costs["bad_called_good"] / costs["good_called_bad"] if costs else None,
+    }

@@ -5,7 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from factory.core.prior_fit import Fit
+from factory.core.prior_fit import FittedRecipe
 
 
 def print_audit(console: Console, found: dict[str, Any]) -> None:
@@ -34,19 +34,31 @@ def print_audit(console: Console, found: dict[str, Any]) -> None:
         )
 
 
-def print_fit(console: Console, fit: Fit) -> None:
-    """The fitted prior as it goes into a recipe file."""
+def print_fit(console: Console, fitted: FittedRecipe) -> None:
+    """The fitted recipe as a file of one's own."""
+    fit, costs, old = fitted.fit, fitted.costs, fitted.old_costs
     console.print(
         f"fitted to {fit.num_chains:,} solutions, {fit.gain_per_chain:.3f} nats per solution "
-        "better than the default:\n"
+        "better than the default. A recipe file of your own:\n"
     )
-    prior = fit.prior
     fields = ("concentration", "dead", "fall", "jump", "root_a", "root_b")
-    lines = "".join(f"    {name}={getattr(prior, name):.4g},\n" for name in fields)
-    console.print(f"ChainPrior(\n{lines})", highlight=False)
+    lines = "".join(f"        {name}={getattr(fit.prior, name):.4g},\n" for name in fields)
     console.print(
-        "\nA prior moves the balance of false good and false bad labels: audit a job made with it "
-        "before you rely on it."
+        "from factory.core.chain_planner import LabelCosts\n"
+        "from factory.core.prior import ChainPrior\n"
+        "from factory.recipes.adaptive import adaptive\n\n"
+        "RECIPE = adaptive(\n"
+        '    name="fitted",\n'
+        f"    prior=ChainPrior(\n{lines}    ),\n"
+        f"    costs=LabelCosts(good_called_bad={costs.good_called_bad:g}, "
+        f"bad_called_good={costs.bad_called_good:.3g}),\n)",
+        highlight=False,
+        markup=False,
+    )
+    console.print(
+        f"\nThe cost of a bad step called good was {old.bad_called_good:g}: the new one keeps the "
+        "balance of false good and\nfalse bad labels, which a prior alone moves. Audit a job made "
+        "with it before you rely on it."
     )
 
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from factory.core.chain import Chain, Counts
-from factory.core.posterior import log_evidence
+from factory.core.chain_planner import LabelCosts
+from factory.core.posterior import StillSolvable, infer, log_evidence
 from factory.core.prior import ChainPrior
-from factory.core.prior_fit import fit_prior
+from factory.core.prior_fit import fit_prior, retuned_costs
 
 
 def drawn(prior: ChainPrior, num_chains: int, seed: int) -> list[Chain]:
@@ -42,3 +43,52 @@ def test_a_fitted_prior_is_likelier_on_new_chains_than_the_one_it_started_from()
 def test_no_chains_are_refused() -> None:
     with pytest.raises(ValueError, match="no chains"):
         fit_prior([])
+
+
+def balance(chains: list[Chain], prior: ChainPrior, costs: LabelCosts, by: ChainPrior) -> float:
+    """Expected false good over false bad labels of one belief, expected under another."""
+    question = StillSolvable(share=0.25)
+    said = [g for c in chains for g in infer(c, prior, question).good_I]
+    true = [g for c in chains for g in infer(c, by, question).good_I]
+    pairs = list(zip([costs.is_good(float(g)) for g in said], true, strict=True))
+    return sum(1 - g for label, g in pairs if label) / sum(g for label, g in pairs if not label)
+
+
+def test_retuned_costs_keep_the_balance_of_errors_that_a_new_prior_moves() -> None:
+    """No chance: the chains are fixed."""
+    truth = ChainPrior(dead=0.5, fall=0.1, jump=0.02, concentration=60.0, num_cells=16)
+    old, costs = ChainPrior(num_cells=16), LabelCosts(good_called_bad=1, bad_called_good=2)
+    chains = drawn(truth, 200, seed=3)
+    question = StillSolvable(share=0.25)
+    new = retuned_costs(chains, old_prior=old, new_prior=truth, question=question, costs=costs)
+    wanted = balance(chains, old, costs, truth)
+    moved = balance(chains, truth, costs, truth)
+    kept = balance(chains, truth, new, truth)
+    assert abs(moved / wanted - 1) > 0.2
+    assert abs(kept / wanted - 1) < 0.1
+    assert new.good_called_bad == costs.good_called_bad
+
+
+def test_the_same_prior_needs_no_other_costs() -> None:
+    prior, costs = ChainPrior(num_cells=16), LabelCosts(good_called_bad=1, bad_called_good=2)
+    chains = drawn(prior, 60, seed=4)
+    question = StillSolvable()
+    new = retuned_costs(chains, old_prior=prior, new_prior=prior, question=question, costs=costs)
+    assert abs(new.bad_called_good / costs.bad_called_good - 1) < 0.1
+
+
+def test_costs_stay_where_there_is_nothing_to_balance() -> None:
+    sure = Chain(
+        root=Counts(num_rollouts=9, num_correct=9, num_issued=9),
+        steps=(Counts(num_rollouts=9, num_correct=9, num_issued=9), Counts()),
+        is_correct=True,
+    )
+    costs = LabelCosts()
+    for chains in ([], [sure]):
+        assert costs == retuned_costs(
+            chains,
+            old_prior=ChainPrior(),
+            new_prior=ChainPrior(dead=0.3),
+            question=StillSolvable(),
+            costs=costs,
+        )

@@ -1,11 +1,17 @@
 """Published rows are complete, and the summary adds up over them."""
 
+from dataclasses import replace
+
 import pytest
 
 from factory.core.labelers import HardEstimation, RelativeProgress
+from factory.core.prior import ChainPrior
 from factory.core.publishing import NO_LABEL, Provenance, publish_group
-from factory.core.summary import Summary
+from factory.core.summary import Summary, claim_of
+from factory.recipes import load_recipe
+from factory.recipes.adaptive import adaptive
 from schemas.generation import FinishReason
+from schemas.ids import digest_of
 from schemas.published import PER_STEP, PublishedSolution
 from schemas.records import (
     AnswerCount,
@@ -164,3 +170,22 @@ def test_a_summary_adds_up() -> None:
 def test_summaries_share_no_counters() -> None:
     Summary().dropped["problems: no"] += 1
     assert Summary().as_dict()["dropped"] == {}
+
+
+def test_a_claim_names_what_it_rests_on() -> None:
+    recipe = load_recipe("adaptive")
+    summary = Summary(num_claims=8, num_decided=6, claimed_errors=0.4)
+    claim = claim_of(recipe.description, summary)
+    assert claim == {
+        "claimed_error": 0.05,
+        "share_decided": 0.75,
+        "prior": digest_of(recipe.description["labeler"]["prior"]),
+        "price": 0.01,
+        "cost_ratio": 1.0,
+    }
+    dearer = replace(recipe, labeler=adaptive(prior=ChainPrior(dead=0.3)).labeler)
+    assert claim_of(dearer.description, summary) != claim
+
+
+def test_labels_without_probabilities_claim_nothing() -> None:
+    assert claim_of(load_recipe("math-shepherd").description, Summary(num_steps=9)) is None

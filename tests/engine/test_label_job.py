@@ -132,6 +132,7 @@ def test_an_audit_checks_labels_with_fresh_rollouts(finished: Finished, ray_clus
 
 
 def test_a_prior_can_be_fitted_to_the_counts(finished: Finished) -> None:
-    fit = fit_folder(finished.out, max_solutions=20)
-    assert fit.num_chains == 20
-    assert fit.gain_per_chain >= 0
+    fitted = fit_folder(finished.out, max_solutions=20)
+    assert fitted.fit.num_chains == 20
+    assert fitted.fit.gain_per_chain >= 0
+    assert fitted.costs.bad_called_good > 0

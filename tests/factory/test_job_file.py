@@ -108,3 +108,9 @@ def test_the_completer_is_the_generator_unless_told_otherwise(tmp_path: Path) ->
     both = loaded(tmp_path, "problems: {path: x}\ncompleter: {model: c/d}\n" + MODEL)
     assert both.completing.model == "c/d"
     assert loaded(tmp_path, "\ufeffproblems: {path: x}\n" + MODEL).completing.model == "org/name"
+
+
+def test_the_adaptive_recipe_is_the_default(tmp_path: Path) -> None:
+    path = tmp_path / "job.yaml"
+    path.write_text("problems: {path: p.jsonl}\ngenerator: {model: org/name}\n", encoding="utf-8")
+    assert load_job(path).recipe == "adaptive"
