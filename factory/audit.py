@@ -26,14 +26,9 @@ from factory.core.recipe import Recipe
 from factory.errors import InputError
 from factory.identity import manifest_in
 from factory.job import Job
-from factory.pipeline import (
-    JOB_FILE,
-    JobFolder,
-    Stage,
-    Watch,
-    load_recipe_or_refuse,
-    run_watched,
-)
+from factory.job_folder import JOB_FILE, JobFolder
+from factory.job_stages import Stage
+from factory.pipeline import Watch, load_recipe_or_refuse, run_watched
 from factory.programs.estimate import Estimate
 from factory.publish import is_on_policy
 from factory.shards import read_groups

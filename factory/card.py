@@ -5,36 +5,60 @@ from typing import Any
 
 import yaml
 
+from factory.core.rationale_rows import FORMATS
 from factory.report.audit import audit_sentence
-from factory.report.tables import funnel_lines, percent
+from factory.report.tables import funnel_lines, percent, rationale_lines
 from factory.shards import published_schema
 from schemas.manifest import Manifest
+from schemas.published import PublishedConsensus, PublishedSolution
 
 
 def dataset_card(manifest: Manifest, output_format: str) -> str:
     """README.md with the YAML header the Hub and `datasets` read."""
-    header = yaml.safe_dump(_header(output_format), sort_keys=False, allow_unicode=True)
+    header = yaml.safe_dump(_header(manifest, output_format), sort_keys=False, allow_unicode=True)
     return f"---\n{header}---\n\n{_body(manifest, output_format)}"
 
 
-def _header(output_format: str) -> dict[str, Any]:
-    from datasets import DatasetInfo, Features
-
-    info = DatasetInfo(features=Features.from_arrow_schema(published_schema()))
+def _header(manifest: Manifest, output_format: str) -> dict[str, Any]:
     header: dict[str, Any] = {
         "pretty_name": "Process labels",
         "task_categories": ["token-classification", "text-generation"],
         "tags": ["process-reward-model", "step-labels", "monte-carlo", "prm-factory"],
     }
     if output_format == "parquet":
+        parts = _parts(manifest)
         header["configs"] = [
             {
-                "config_name": "default",
-                "data_files": [{"split": "train", "path": "data/train-*.parquet"}],
+                "config_name": "default" if name == "data" else name,
+                "data_files": [{"split": "train", "path": f"{name}/train-*.parquet"}],
             }
+            for name in parts
         ]
-        header["dataset_info"] = {"features": info._to_yaml_dict()["features"]}
+        header["dataset_info"] = [
+            {
+                "config_name": "default" if name == "data" else name,
+                "features": _features(record),
+            }
+            for name, record in parts.items()
+        ]
     return header
+
+
+def _parts(manifest: Manifest) -> dict[str, type]:
+    """The dataset's folders with the type of their rows, as far as there are any."""
+    records: dict[str, type] = {"data": PublishedSolution, "consensus": PublishedConsensus}
+    if teaching := manifest.recipe["teaching"]:
+        form = FORMATS.get(teaching["form"]["type"])
+        records |= {"rationales": form.record} if form else {}
+    there = {shard.path.partition("/")[0] for shard in manifest.shards} | {"data"}
+    return {name: record for name, record in records.items() if name in there}
+
+
+def _features(record: type) -> Any:
+    from datasets import DatasetInfo, Features
+
+    info = DatasetInfo(features=Features.from_arrow_schema(published_schema(record)))
+    return info._to_yaml_dict()["features"]
 
 
 def _contents(summary: dict[str, Any]) -> str:
@@ -80,7 +104,7 @@ from datasets import {load.split("(")[0]}
 rows = {load}
 ```
 
-{_trust(manifest)}## How it was made
+{_trust(manifest)}{_teacher(manifest)}## How it was made
 
 Recipe `{recipe["name"]}`: {recipe["summary"]}.
 
@@ -107,7 +131,7 @@ The lists `step_labels`, `mc_scores`, `progress`, `num_rollouts`, `num_correct`,
 `num_truncated`, `num_rollout_tokens`, `num_first`, `num_first_correct` and `stop_reasons` have one
 entry per step of the whole solution. The last step is the whole solution: its score is whether the
 answer is right, and no rollout is spent on it (`known_outcome`). With the counts, hard, soft and
-relative-progress labels can be made again at any threshold.
+relative-progress labels can be made again at any threshold.{_teacher_columns(manifest)}
 
 ## The recipe, in full
 
@@ -117,6 +141,33 @@ relative-progress labels can be made again at any threshold.
 
 Versions: {", ".join(f"{k} {v}" for k, v in manifest.versions.items())}.
 """
+
+
+def _teacher(manifest: Manifest) -> str:
+    """What became of the teacher's rationales; nothing without a teacher."""
+    summary = manifest.summary
+    if not summary["num_rationales"]:
+        return ""
+    lines = "\n".join(f"- {line}" for line in rationale_lines(summary))
+    parts = {
+        "rationales": "kept rationales, for training a generative model",
+        "consensus": "solutions on whose first error teacher and labels agree, cut behind it",
+    }
+    there = "\n".join(
+        f'- `load_dataset("<this dataset>", "{name}", split="train")`: {what}'
+        for name, what in parts.items()
+        if name in _parts(manifest)
+    )
+    return f"## What the teacher wrote\n\n{lines}\n\n{there}\n\n"
+
+
+def _teacher_columns(manifest: Manifest) -> str:
+    if not manifest.recipe["teaching"]:
+        return ""
+    return (
+        " `teacher_labels` are the teacher's\nverdicts, `is_consensus` says whether they agree "
+        "with the labels as the recipe asks, and\n`consensus_reason` why not."
+    )
 
 
 def _trust(manifest: Manifest) -> str:

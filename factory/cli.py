@@ -2,6 +2,7 @@
 
 import errno
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -107,6 +108,40 @@ def fit_prior(
 
 
 @app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="A job's folder, or a dataset's.")],
+    to: Annotated[str, typer.Option("--to", help="trl, math-shepherd, processbench, ...")],
+    file: Annotated[Path, typer.Option("--out", "-o", help="A .jsonl or .parquet file.")],
+) -> None:
+    """Write published labels in another format, and say what it cannot hold."""
+    from factory.convert import export_dataset
+
+    _print_lines(export_dataset(folder, to, file).lines())
+
+
+@app.command("import")
+def import_(
+    source: Annotated[Path, typer.Argument(help="A JSONL, JSON or Parquet file, or a folder.")],
+    from_: Annotated[str, typer.Option("--from", help="prm800k, math-shepherd, trl, ...")],
+    file: Annotated[Path, typer.Option("--out", "-o", help="A .jsonl or .parquet file.")],
+    to: Annotated[str, typer.Option(help="problems (for a job), labelled, or a format.")] = (
+        "problems"
+    ),
+    neutral: Annotated[
+        str | None, typer.Option(help="What PRM800K's rating 0 means: good, bad or none.")
+    ] = None,
+    alternatives: Annotated[
+        bool, typer.Option(help="PRM800K: each rated completion ends a solution of its own.")
+    ] = False,
+) -> None:
+    """Read step labels of another format, as problems for a job or in a further format."""
+    from factory.convert import import_file
+
+    found = import_file(source, from_, file, to=to, neutral=neutral, alternatives=alternatives)
+    _print_lines(found.lines())
+
+
+@app.command()
 def recipes() -> None:
     """List the recipes that ship with the factory."""
     from factory.recipes import load_recipe, recipe_names
@@ -146,6 +181,11 @@ def main() -> None:
         if left.code == INTERRUPTED:
             err.print("stopped; what is done is kept: run the same command again to go on")
         raise
+
+
+def _print_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        out.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def _print_error(message: str) -> None:

@@ -8,7 +8,7 @@ from factory.core.chain_labeler import PosteriorLabels
 from factory.core.prior_fit import FittedRecipe, fit_prior, retuned_costs
 from factory.errors import InputError
 from factory.identity import manifest_in
-from factory.pipeline import JobFolder
+from factory.job_folder import JobFolder
 from factory.publish import is_on_policy
 from factory.recipes import load_recipe
 from factory.shards import read_groups

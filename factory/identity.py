@@ -23,9 +23,10 @@ PACKAGES = (
 def job_manifest(job: Job, recipe: Recipe) -> Manifest:
     """The manifest a job starts with: identity only."""
     models = {
-        "generator": model_identity(job.generator),
-        "completer": model_identity(job.completing),
+        "generator": None if recipe.has_given_labels else model_identity(job.generator),
+        "completer": None if recipe.has_given_labels else model_identity(job.completing),
     }
+    teacher = {"teacher": model_identity(job.teacher)} if recipe.teaching else {}
     described = recipe_description(recipe, job.recipe)
     evidence_digest = digest_of(
         {
@@ -37,8 +38,9 @@ def job_manifest(job: Job, recipe: Recipe) -> Manifest:
             "schema": SCHEMA_VERSION,
         }
     )
+    models |= teacher
     return Manifest(
-        digest=label_digest(evidence_digest, described),
+        digest=label_digest(evidence_digest, described, models),
         evidence_digest=evidence_digest,
         recipe=described,
         models=models,
@@ -54,15 +56,17 @@ def _shareable(path: str) -> str:
     return Path(path).name if Path(path).is_absolute() else path
 
 
-def label_digest(evidence_digest: str, described: dict[str, Any]) -> str:
-    """Names labels: the evidence they come from and the rule of the recipe that made them."""
-    rule = {"labeler": described["labeler"], **_file_hash(described)}
-    return digest_of({"evidence": evidence_digest, **rule})
+def label_digest(evidence_digest: str, described: dict[str, Any], models: dict[str, Any]) -> str:
+    """Names labels: the evidence they come from, the rule that made them, and the teacher."""
+    teaching = described["teaching"]
+    asked = {"teaching": teaching, "teacher": models["teacher"]} if teaching else {}
+    rule = {k: described[k] for k in ("labeler", "curation")}
+    return digest_of({"evidence": evidence_digest, **rule, **asked, **_file_hash(described)})
 
 
 def _file_hash(described: dict[str, Any]) -> dict[str, str]:
     """Empty for a recipe that ships."""
-    return {k: v for k, v in described.items() if k == "file_hash"}
+    return {k: v for k, v in described.items() if k in ("file_hash", "labeler_file_hash")}
 
 
 def check_folder(folder: Path, manifest: Manifest) -> Manifest | None:
@@ -123,6 +127,7 @@ def _difference(found: Manifest, wanted: Manifest) -> str:
         "recipe": (found.recipe, wanted.recipe),
         "generator": (found.models.get("generator"), wanted.models.get("generator")),
         "completer": (found.models.get("completer"), wanted.models.get("completer")),
+        "teacher": (found.models.get("teacher"), wanted.models.get("teacher")),
         "grader": (found.grader, wanted.grader),
         "seed": (found.seed, wanted.seed),
     }

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from factory.core.prompts import STEP_BY_STEP
 from factory.errors import InputError, shortened
 
+ROLES = ("generator", "completer", "teacher")
+
 
 class Section(BaseModel):
     """A part of the job file; unknown fields are errors, values do not change."""
@@ -26,7 +28,7 @@ class ProblemsSection(Section):
     """Split of a Hub dataset."""
     config: str | None = None
     """Configuration of a Hub dataset."""
-    columns: dict[Literal["question", "answer", "problem_id", "solutions"], str] = {}
+    columns: dict[Literal["question", "answer", "problem_id", "solutions", "labels"], str] = {}
     """The input's column for each field; what is not named is guessed from usual names."""
     limit: int | None = Field(default=None, ge=1)
     """Take only the first problems."""
@@ -52,6 +54,18 @@ class ModelSection(Section):
     """Passed to vLLM as they are: tensor_parallel_size, dtype, max_model_len, ..."""
 
 
+class SandboxSection(Section):
+    """Where code that a teacher writes is executed: beside its engine, in processes of its own."""
+
+    num_processes: int = Field(default=2, ge=1)
+    """For each engine."""
+    wall_s: float = Field(default=5.0, gt=0)
+    """Seconds a block of code may take."""
+    memory_mb: int = Field(default=1024, ge=256)
+    unsafe: bool = False
+    """Execute without isolation where none can be set up. Never for models you do not trust."""
+
+
 class OutputSection(Section):
     """How the dataset is written."""
 
@@ -68,6 +82,9 @@ class Job(Section):
     """Writes the solutions; not needed where they are given."""
     completer: ModelSection | None = None
     """Writes the rollouts; by default the generator."""
+    teacher: ModelSection | None = None
+    """Writes rationales, where the recipe asks for them."""
+    sandbox: SandboxSection = SandboxSection()
     recipe: str = "adaptive"
     seed: int = Field(default=0, ge=0)
     output: OutputSection = OutputSection()
@@ -76,7 +93,7 @@ class Job(Section):
     def completing(self) -> ModelSection:
         """The model that writes the rollouts."""
         section = self.completer or self.generator
-        assert section is not None, "load_job refuses jobs without a model"
+        assert section is not None, "a job that needs rollouts is refused without a model"
         return section
 
 
@@ -102,7 +119,7 @@ def load_job(path: Path) -> Job:
         job = Job.model_validate(content)
     except ValidationError as error:
         raise InputError(_first_problem(path, error, dict(_lines(root)))) from error
-    if job.generator is None and job.completer is None:
+    if job.generator is None and job.completer is None and job.teacher is None:
         raise InputError(f"{path}: name a model: add 'generator: {{model: ...}}'")
     return _with_absolute_paths(job, path.parent)
 
@@ -135,6 +152,8 @@ def _known_fields(where: tuple[Any, ...]) -> list[str]:
         ("problems",): ProblemsSection,
         ("generator",): ModelSection,
         ("completer",): ModelSection,
+        ("teacher",): ModelSection,
+        ("sandbox",): SandboxSection,
         ("output",): OutputSection,
     }
     return sorted(sections[where].model_fields) if where in sections else []
@@ -164,7 +183,7 @@ def _with_absolute_paths(job: Job, folder: Path) -> Job:
     problems = job.problems.model_copy(update={"path": resolved(job.problems.path)})
     models = {
         role: section.model_copy(update={"model": resolved(section.model)})
-        for role in ("generator", "completer")
+        for role in ROLES
         if (section := getattr(job, role)) is not None
     }
     recipe = resolved(job.recipe) if job.recipe.endswith(".py") else job.recipe

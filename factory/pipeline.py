@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +12,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from factory.cluster import open_cluster
-from factory.core.prompts import SolvePrompt
 from factory.core.recipe import Recipe
 from factory.errors import InputError
 from factory.identity import check_folder, job_manifest
-from factory.job import Job, ModelSection
+from factory.job import ROLES, Job
+from factory.job_folder import JOB_FILE, JobFolder
+from factory.job_stages import Stage, stages_of
 from factory.models import check_model
 from factory.problem_checks import checked_problems
-from factory.programs.estimate import Estimate
-from factory.programs.in_turn import InTurn
-from factory.programs.sample import Sample
-from factory.publish import is_on_policy, publish
+from factory.publish import publish
 from factory.recipes import load_recipe
-from factory.stages import StageFolder, pending_problems, run_stage
+from factory.stages import pending_problems, run_stage
 from schemas.arrow import arrow_schema, to_row
 from schemas.manifest import Manifest, write_atomically, write_manifest
 from schemas.records import ProblemGroup
-from workers.program import Program
 from workers.tally import Tally, engine_summary
 
 ROWS_PER_PROBLEMS_FILE = 5_000
-JOB_FILE = "job.json"
-"""The job as it was run, for audits; it stays in the job's folder and is never published."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,30 +51,6 @@ def unwatched(run: StageRun) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobFolder:
-    """The folder a job works in."""
-
-    path: Path
-
-    @property
-    def problems(self) -> Path:
-        return self.path / "stages" / "problems"
-
-    @property
-    def sample(self) -> StageFolder:
-        return StageFolder(path=self.path / "stages" / "sample")
-
-    @property
-    def estimate(self) -> StageFolder:
-        """The evidence."""
-        return StageFolder(path=self.path / "stages" / "estimate")
-
-    @property
-    def dataset(self) -> Path:
-        return self.path / "dataset"
-
-
 def label(job: Job, out: Path, watch: Watch) -> Manifest:
     """Runs a job, or goes on with one that was interrupted, and publishes its dataset.
 
@@ -88,7 +58,8 @@ def label(job: Job, out: Path, watch: Watch) -> Manifest:
     Raises InputError for it.
     """
     recipe = load_recipe_or_refuse(job.recipe)
-    for role in ("generator", "completer"):
+    _check_roles(job, recipe)
+    for role in ROLES:
         if (section := getattr(job, role)) is not None:
             check_model(role, section)
     manifest = job_manifest(job, recipe)
@@ -100,25 +71,37 @@ def label(job: Job, out: Path, watch: Watch) -> Manifest:
         manifest = replace(manifest, stages=found.stages, audit=found.audit)
     write_atomically(out / JOB_FILE, job.model_dump_json(indent=2) + "\n")
     with open_cluster(_engine_cpus(job)):
-        for stage in _stages(job, recipe, folder, manifest, has_solutions):
+        for stage in stages_of(job, recipe, folder, manifest, has_solutions):
             manifest = run_watched(stage, manifest, watch)
             write_manifest(out, manifest)
     if found and manifest.stages != found.stages:
         manifest = replace(manifest, audit={})  # it was about less evidence than there is now
     manifest = publish(
-        evidence=folder.estimate.files(),
+        evidence=folder.evidence(manifest.recipe),
         folder=folder.dataset,
         manifest=manifest,
         labeler=recipe.labeler,
+        curation=recipe.curation,
         output=job.output,
     )
     write_manifest(out, manifest)
     return manifest
 
 
+def _check_roles(job: Job, recipe: Recipe) -> None:
+    """Raises InputError when the recipe needs a model that the job does not name."""
+    if recipe.teaching and job.teacher is None:
+        raise InputError(f"recipe {recipe.name!r} asks a teacher: add 'teacher: {{model: ...}}'")
+    if not recipe.has_given_labels and job.generator is None and job.completer is None:
+        raise InputError(
+            f"recipe {recipe.name!r} needs rollouts: add 'generator: {{model: ...}}', or "
+            "'completer' where the problems come with solutions"
+        )
+
+
 def _engine_cpus(job: Job) -> float:
-    """CPUs that the engines of the larger stage reserve."""
-    sections = [s for s in (job.generator, job.completer) if s is not None]
+    """CPUs that the engines of the largest stage reserve."""
+    sections = [s for s in (getattr(job, role) for role in ROLES) if s is not None]
     return max(section.num_engines * section.num_cpus for section in sections)
 
 
@@ -158,7 +141,7 @@ def _store_problems(job: Job, recipe: Recipe, folder: JobFolder, manifest: Manif
                 f"{job.problems.path}: {num_given} of {num_read} problems come with solutions: "
                 "give them for all or for none"
             )
-        if not num_given and job.generator is None:
+        if not num_given and not recipe.has_given_labels and job.generator is None:
             raise InputError("the problems come without solutions: add 'generator: {model: ...}'")
         folder.path.mkdir(parents=True, exist_ok=True)
         write_manifest(folder.path, manifest)
@@ -173,51 +156,6 @@ def _store_problems(job: Job, recipe: Recipe, folder: JobFolder, manifest: Manif
 def _write_problems(rows: list[dict[str, Any]], folder: Path, num_read: int) -> None:
     table = pa.Table.from_pylist(rows, schema=arrow_schema(ProblemGroup))
     pq.write_table(table, folder / f"problems-{num_read:09d}.parquet")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """A stage of a job: what runs where, from which files into which folder."""
-
-    name: str
-    source: Callable[[], list[Path]]
-    folder: StageFolder
-    program: Program
-    section: ModelSection
-
-
-def _stages(
-    job: Job, recipe: Recipe, folder: JobFolder, manifest: Manifest, has_solutions: bool
-) -> list[Stage]:
-    """One stage where one model does everything or solutions are given, else two."""
-
-    def problems() -> list[Path]:
-        return sorted(folder.problems.glob("*.parquet"))
-
-    estimate = Estimate(
-        recipe=recipe,
-        prompt=SolvePrompt(system=job.completing.system),
-        seed=job.seed,
-        is_on_policy=is_on_policy(manifest),
-    )
-    estimating = partial(Stage, folder=folder.estimate, section=job.completing)
-    if has_solutions:
-        return [estimating(name="estimate", source=problems, program=estimate)]
-    assert job.generator is not None
-    sample = Sample(recipe=recipe, prompt=SolvePrompt(system=job.generator.system), seed=job.seed)
-    if job.generator == job.completing:
-        both = InTurn(programs=(sample, estimate))
-        return [estimating(name="label", source=problems, program=both)]
-    return [
-        Stage(
-            name="sample",
-            source=problems,
-            folder=folder.sample,
-            program=sample,
-            section=job.generator,
-        ),
-        estimating(name="estimate", source=folder.sample.files, program=estimate),
-    ]
 
 
 def run_watched(stage: Stage, manifest: Manifest, watch: Watch) -> Manifest:
@@ -243,6 +181,7 @@ def run_watched(stage: Stage, manifest: Manifest, watch: Watch) -> Manifest:
             program=stage.program,
             section=stage.section,
             tally=tally,
+            open_tool=stage.open_tool,
         )
     counts = ray.get(tally.total.remote())
     seconds = time.monotonic() - started_s

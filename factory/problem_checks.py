@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 
+from factory.core.counting import no_rollouts
 from factory.core.prompts import SolvePrompt
 from factory.core.recipe import Recipe
 from factory.errors import InputError, shortened
@@ -12,7 +13,7 @@ from factory.job import Job, ModelSection
 from factory.models import context_length
 from factory.problems import PlacedProblem, read_problems
 from factory.programs.sample import QUESTION_TOO_LONG
-from schemas.records import ProblemGroup, Status
+from schemas.records import ProblemGroup, Status, StopReason
 from workers.grading import Grader
 from workers.vllm_dialect import Dialect
 
@@ -25,11 +26,15 @@ TEMPLATE_BYTES = 512
 def checked_problems(job: Job, recipe: Recipe) -> Iterator[ProblemGroup]:
     """The job's problems; those too long for their first reader are dropped if the job says so.
 
-    The first reader is the completer where solutions are given, else the generator.
+    The first reader is the completer where solutions are given, else the generator. Where labels
+    are given too nothing is graded and no rollout asked for: the evidence says so.
 
     Raises InputError for an answer the grader cannot read and for a question that leaves no room
     in the context of the model that has to read it.
     """
+    if recipe.has_given_labels:
+        yield from map(_with_given_labels, read_problems(job.problems, recipe.step_style))
+        return
     readers = {
         True: _LengthCheck(job.completing),
         False: _LengthCheck(job.generator or job.completing),
@@ -44,6 +49,18 @@ def checked_problems(job: Job, recipe: Recipe) -> Iterator[ProblemGroup]:
                 yield _checked_length(problem, readers[bool(problem.group.solutions)], job)
     finally:
         grader.close()
+
+
+def _with_given_labels(problem: PlacedProblem) -> ProblemGroup:
+    unlabelled = [s for s in problem.group.solutions if not s.given_labels]
+    if unlabelled or not problem.group.solutions:
+        raise InputError(
+            f"{problem.place}: the recipe takes labels from the input: give 'solutions', and for "
+            "each a list of true, false or null in 'labels'"
+        )
+    given = no_rollouts(StopReason.GIVEN)
+    solutions = [replace(s, evidence=(given,) * len(s.steps)) for s in problem.group.solutions]
+    return replace(problem.group, solutions=tuple(solutions))
 
 
 def _check_answers(problems: Iterable[PlacedProblem], grader: Grader) -> None:

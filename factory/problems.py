@@ -21,6 +21,7 @@ USUAL_COLUMNS = {
     "answer": ("answer", "reference_answer", "gold_answer", "ground_truth", "solution"),
     "problem_id": ("problem_id",),
     "solutions": ("solutions",),
+    "labels": ("labels",),
 }
 
 
@@ -83,13 +84,16 @@ def _group(row: InputRow, columns: dict[str, str | None], step_style: StepStyle)
     id_column = columns["problem_id"]
     problem_id = _text(row, id_column) if id_column else content_id(question)
     rest = {k: v for k, v in row.values.items() if k not in columns.values()}
-    solutions = tuple(_given_solutions(row, columns["solutions"], problem_id, step_style))
+    labels_column = columns["labels"] if columns["solutions"] else None
+    solutions = tuple(
+        _given_solutions(row, columns["solutions"], labels_column, problem_id, step_style)
+    )
     return ProblemGroup(
         problem_id=problem_id,
         question=question,
         answer=answer,
         metadata=json.dumps(_finite(rest), ensure_ascii=False, default=str) if rest else None,
-        input_id=content_id(question, answer, *(s.solution_id for s in solutions)),
+        input_id=content_id(question, answer, *map(_named, solutions)),
         solutions=solutions,
     )
 
@@ -115,25 +119,41 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def _named(solution: Solution) -> str:
+    """What makes a given solution another one: its text, and its labels where there are any."""
+    if not solution.given_labels:
+        return solution.solution_id
+    marks = {True: "+", False: "-", None: "?"}
+    return solution.solution_id + "".join(marks[label] for label in solution.given_labels)
+
+
 def _given_solutions(
-    row: InputRow, column: str | None, problem_id: str, step_style: StepStyle
+    row: InputRow,
+    column: str | None,
+    labels_column: str | None,
+    problem_id: str,
+    step_style: StepStyle,
 ) -> Iterator[Solution]:
-    """Each given solution once, as a text or as a list of steps."""
+    """Each given solution once, as a text or as a list of steps; the first one's labels count."""
     given = row.values[column] if column else []
     if not isinstance(given, list):
         raise InputError(
             f"{row.place}: {column} must be a list of solutions, not {shortened(repr(given), 80)}"
         )
+    labels = _label_lists(row, labels_column, len(given))
     seen: dict[str, int] = {}
     steps_of: dict[str, tuple[str, ...]] = {}
+    labels_of: dict[str, tuple[bool | None, ...]] = {}
     for number, solution in enumerate(given, start=1):
         try:
             steps = _given_steps(solution, step_style)
+            own = _given_labels(labels[number - 1], len(steps)) if labels else ()
         except ValueError as error:
             raise InputError(f"{row.place}: {column}, solution {number}, {error}") from error
         solution_id = content_id(problem_id, "".join(steps))
         seen[solution_id] = seen.get(solution_id, 0) + 1
         steps_of[solution_id] = steps
+        labels_of.setdefault(solution_id, own)
     for solution_id, steps in steps_of.items():
         yield Solution(
             solution_id=solution_id,
@@ -143,7 +163,31 @@ def _given_solutions(
             num_samples=seen[solution_id],
             num_tokens=None,
             finish_reason=None,
+            given_labels=labels_of[solution_id],
         )
+
+
+def _label_lists(row: InputRow, column: str | None, num_solutions: int) -> list[Any]:
+    """The lists of labels, one per solution; none where the row brings no labels."""
+    lists = row.values[column] if column else None
+    if lists is None:
+        return []
+    if not isinstance(lists, list) or len(lists) != num_solutions:
+        what = f"{len(lists)} lists" if isinstance(lists, list) else shortened(repr(lists), 80)
+        raise InputError(
+            f"{row.place}: {column} must hold one list of labels for each of the "
+            f"{num_solutions} solutions, not {what}"
+        )
+    return lists
+
+
+def _given_labels(labels: Any, num_steps: int) -> tuple[bool | None, ...]:
+    """Raises ValueError unless there is true, false or null for every step."""
+    if not isinstance(labels, list) or any(x not in (True, False, None) for x in labels):
+        raise ValueError(f"labels must be true, false or null, not {shortened(repr(labels), 80)}")
+    if len(labels) != num_steps:
+        raise ValueError(f"has {len(labels)} labels for {num_steps} steps")
+    return tuple(None if label is None else bool(label) for label in labels)
 
 
 def _given_steps(solution: Any, step_style: StepStyle) -> tuple[str, ...]:

@@ -9,8 +9,9 @@ from factory.card import dataset_card
 from factory.core.labelers import Labeler
 from factory.core.publishing import Provenance
 from factory.core.summary import claim_of
+from factory.core.teaching import Curation
 from factory.job import OutputSection
-from factory.shards import published_schema, write_shards
+from factory.shards import Rule, published_schema, write_shards
 from schemas.manifest import Manifest, write_atomically, write_manifest
 
 
@@ -21,6 +22,7 @@ def publish(
     manifest: Manifest,
     labeler: Labeler,
     output: OutputSection,
+    curation: Curation = Curation(),
 ) -> Manifest:
     """Replaces the dataset in `folder` by one made from this evidence, when all of it is written.
 
@@ -32,8 +34,7 @@ def publish(
         shards, summary = write_shards(
             evidence,
             temporary,
-            labeler,
-            provenance_of(manifest),
+            Rule(labeler=labeler, curation=curation, provenance=provenance_of(manifest)),
             rows_per_shard=output.rows_per_shard,
             rows_per_row_group=output.rows_per_row_group,
         )
@@ -53,12 +54,14 @@ def publish(
 
 def provenance_of(manifest: Manifest) -> Provenance:
     """What the rows say of the job that made them."""
-    generator = manifest.models.get("generator")
+    teaching = manifest.recipe["teaching"]
     return Provenance(
         recipe=manifest.recipe["name"],
         digest=manifest.digest,
-        generator=generator["model"] if generator else None,
-        completer=manifest.models["completer"]["model"],
+        generator=_model(manifest, "generator"),
+        completer=_model(manifest, "completer"),
+        teacher=_model(manifest, "teacher") if teaching else None,
+        form=teaching["form"]["type"] if teaching else None,
         sampling=json.dumps(manifest.recipe["sampling"]),
         completing=json.dumps(manifest.recipe["completing"]),
         seed=manifest.seed,
@@ -66,9 +69,16 @@ def provenance_of(manifest: Manifest) -> Provenance:
     )
 
 
+def _model(manifest: Manifest, role: str) -> str | None:
+    model = manifest.models.get(role)
+    return model["model"] if model else None
+
+
 def is_on_policy(manifest: Manifest) -> bool:
     """Whether one model sampled the solutions and completed them, in the same way."""
     models, recipe = manifest.models, manifest.recipe
+    if models["generator"] is None:
+        return False
     return models["generator"] == models["completer"] and recipe["sampling"] == recipe["completing"]
 
 

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 from factory.errors import InputError
 from factory.identity import check_folder, label_digest, manifest_in
 from factory.job import OutputSection
-from factory.pipeline import JobFolder, load_recipe_or_refuse
+from factory.job_folder import JobFolder
+from factory.pipeline import load_recipe_or_refuse
 from factory.publish import publish
 from factory.recipes import recipe_description
 from schemas.manifest import Manifest, write_manifest
@@ -23,19 +24,20 @@ def relabel(folder: Path, recipe_name: str, out: Path) -> Manifest:
     """
     recipe = load_recipe_or_refuse(recipe_name)
     source = manifest_in(folder)
-    evidence = JobFolder(path=folder).estimate.files()
+    evidence = [] if source is None else JobFolder(path=folder).evidence(source.recipe)
     if source is None or not evidence:
         raise InputError(
             f"{folder} holds no evidence: give the folder that 'prm-factory label' made with --out"
         )
     described = recipe_description(recipe, recipe_name)
+    described = _relabelled(source.recipe, described)
     manifest = replace(
         source,
         audit={},
         summary={},
         shards=(),
-        digest=label_digest(source.evidence_digest, described),
-        recipe=_relabelled(source.recipe, described),
+        digest=label_digest(source.evidence_digest, described, source.models),
+        recipe=described,
     )
     if check_folder(out, manifest) is None:
         write_manifest(out, manifest)  # what is killed from here on can be run again
@@ -44,6 +46,7 @@ def relabel(folder: Path, recipe_name: str, out: Path) -> Manifest:
         folder=out / "dataset",
         manifest=manifest,
         labeler=recipe.labeler,
+        curation=recipe.curation,
         output=OutputSection(),
     )
     write_manifest(out, manifest)
@@ -69,7 +72,7 @@ def _relabelled(source: dict[str, Any], described: dict[str, Any]) -> dict[str, 
 
     It bears the new recipe's name alone only if that would have bought the same evidence.
     """
-    own = ("name", "summary", "labeler")
+    own = ("name", "summary", "labeler", "curation")
     if {**described, **{k: source[k] for k in own}} == source:
         return described
     return {
@@ -77,5 +80,6 @@ def _relabelled(source: dict[str, Any], described: dict[str, Any]) -> dict[str, 
         "name": f"{described['name']} on {source['name']}",
         "summary": f"the labels of {described['name']} on the evidence of {source['name']}",
         "labeler": described["labeler"],
+        "curation": described["curation"],
         **({"labeler_file_hash": described["file_hash"]} if "file_hash" in described else {}),
     }

@@ -91,6 +91,7 @@ def run_stage(
     section: ModelSection,
     tally: Any,
     open_engine: Callable[[], Engine] | None = None,
+    open_tool: Callable[[], Any] = Grader,
 ) -> None:
     """Runs `program` over the groups of `source` that this stage has not settled yet.
 
@@ -111,7 +112,7 @@ def run_stage(
         EngineWorker,
         fn_constructor_args=(
             open_engine or Opener(section=section),
-            Grader,
+            open_tool,
             program,
             folder,
             tally,

@@ -70,3 +70,5 @@ class Completion:
     text: str
     num_tokens: int
     finish_reason: FinishReason
+    stop_string: str | None = None
+    """The string of `Sampling.stop` at which it stopped; the text is without it."""

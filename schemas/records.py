@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from schemas.generation import FinishReason
+from schemas.rationales import Rationale
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised when a stored field changes its meaning, its type or its name."""
 
 
@@ -61,6 +62,8 @@ class StopReason(StrEnum):
     """A further batch was expected to save less than it costs."""
     CAP = "cap"
     """The planner's maximum was reached before the price was."""
+    GIVEN = "given"
+    """Its label came with the problem."""
     PROMPT_TOO_LONG = "prompt_too_long"
     """The prefix leaves no room in the completer's context: no evidence."""
 
@@ -139,10 +142,19 @@ class Solution:
     finish_reason: FinishReason | None
     evidence: tuple[Evidence, ...] = ()
     """One entry per step: what was counted at the prefix that ends with it. Empty until then."""
+    given_labels: tuple[bool | None, ...] = ()
+    """One per step, `None` where there is none; empty for a solution that came without."""
+    rationales: tuple[Rationale, ...] = ()
+    """What the teacher wrote of it, in the order it was asked."""
 
     def __post_init__(self) -> None:
         if not self.steps:
             raise ValueError(f"solution {self.solution_id} has no steps")
+        if self.given_labels and len(self.given_labels) != len(self.steps):
+            raise ValueError(
+                f"{len(self.given_labels)} given labels for {len(self.steps)} steps "
+                f"in solution {self.solution_id}"
+            )
         if self.evidence and len(self.evidence) != len(self.steps):
             raise ValueError(
                 f"{len(self.evidence)} evidence entries for {len(self.steps)} steps "
@@ -181,6 +193,8 @@ class ProblemGroup:
     num_rollout_tokens: int = 0
     """Tokens the completer generated, each rollout counted once: solutions that begin alike share
     the rollouts of that prefix, so the sum over their evidence can be larger."""
+    num_teacher_tokens: int = 0
+    """Tokens the teacher generated, discarded ones included."""
 
     def __post_init__(self) -> None:
         if (self.status is Status.OK) != (self.reason is None):

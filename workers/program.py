@@ -1,7 +1,7 @@
 """What a worker runs: an async function from a problem group to the same group, further on."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from schemas.records import ProblemGroup, Verdict
 from workers.admission import Admission
@@ -16,10 +16,11 @@ class AnswerGrader(Protocol):
 
 
 class Program(Protocol):
-    """A stage's work on one group. Must be picklable; keeps no state between groups."""
+    """A stage's work on one group. Must be picklable; keeps no state between groups.
 
-    async def __call__(
-        self, group: ProblemGroup, engine: Admission, grader: AnswerGrader
-    ) -> ProblemGroup:
+    `tool` is what the stage's workers open beside the engine: a grader, or a sandbox.
+    """
+
+    async def __call__(self, group: ProblemGroup, engine: Admission, tool: Any, /) -> ProblemGroup:
         """The group with this stage's findings; any exception fails this group alone."""
         ...

@@ -85,7 +85,13 @@ class Dialect:
         is_full = len(output.prompt_token_ids) + num_tokens >= self._context_length
         if reason is FinishReason.LENGTH and is_full:
             reason = FinishReason.CONTEXT
-        return Completion(text=answer.text, num_tokens=num_tokens, finish_reason=reason)
+        stopped_at = answer.stop_reason  # a token id where a stop token ended it
+        return Completion(
+            text=answer.text,
+            num_tokens=num_tokens,
+            finish_reason=reason,
+            stop_string=stopped_at if isinstance(stopped_at, str) else None,
+        )
 
     def is_bad_request(self, error: Exception) -> bool:
         """Whether the error speaks of one request, and the engine is well."""

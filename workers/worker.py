@@ -17,7 +17,7 @@ from schemas.arrow import arrow_schema, from_row, to_row
 from schemas.records import ProblemGroup, Status
 from workers.admission import Admission
 from workers.engine import Engine, EngineDead
-from workers.program import AnswerGrader, Program
+from workers.program import Program
 from workers.store import batch_id, write_groups
 from workers.suspects import DEATHS_TO_FAIL, DEATHS_TO_SUSPECT, Suspects
 from workers.tally import WorkerCounts
@@ -52,13 +52,13 @@ class EngineWorker:
     def __init__(
         self,
         open_engine: Callable[[], Engine],
-        open_grader: Callable[[], AnswerGrader],
+        open_tool: Callable[[], Any],
         program: Program,
         folder: Path,
         tally: ReportsTo | None = None,
     ) -> None:
         self._engine = open_engine()
-        self._grader = open_grader()
+        self._tool = open_tool()
         self._program = program
         self._folder = folder
         self._suspects: Suspects | None = None
@@ -121,7 +121,7 @@ class EngineWorker:
         self._started_s = now_s() if self._started_s is None else self._started_s
         self._num_in_flight += 1
         try:
-            group = await self._program(group, self._admission, self._grader)
+            group = await self._program(group, self._admission, self._tool)
         except Exception as error:
             if dead := _engine_death(error):
                 raise dead from None

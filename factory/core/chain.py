@@ -42,12 +42,16 @@ class Chain:
     """Whether the completer wrote the solution, so that its ending is one more rollout."""
     lengths: tuple[int, ...] = ()
     """Length of each step's text, in characters; empty counts all steps as equally long."""
+    given: tuple[bool | None, ...] = ()
+    """Labels that came with the solution, one per step; empty without."""
 
     def __post_init__(self) -> None:
         if not self.steps:
             raise ValueError("a chain needs at least one step")
         if self.lengths and len(self.lengths) != len(self.steps):
             raise ValueError(f"{len(self.lengths)} lengths for {len(self.steps)} steps")
+        if self.given and len(self.given) != len(self.steps):
+            raise ValueError(f"{len(self.given)} given labels for {len(self.steps)} steps")
 
     def share_ahead(self, prefix: int) -> float:
         """The share of the solution's text that lies ahead of the prefix: a rollout's cost."""
@@ -112,4 +116,5 @@ def chain_of(group: ProblemGroup, solution: Solution, *, is_on_policy: bool = Fa
         is_correct=outcome(solution.verdict),
         is_on_policy=is_on_policy and group.sampled is not None,
         lengths=tuple(len(step) for step in solution.steps),
+        given=solution.given_labels,
     )

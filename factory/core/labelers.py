@@ -128,3 +128,18 @@ def _progress(before: Counts, after: Counts) -> float | None:
     if not before.num_correct or not after.num_rollouts:
         return None
     return (after.num_correct * before.num_rollouts) / (after.num_rollouts * before.num_correct)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenLabels:
+    """The labels that came with the problem, as people or another system made them.
+
+    A step without one has no label; so have all steps of a solution that came without.
+    """
+
+    def __call__(self, chain: Chain) -> tuple[StepLabel, ...]:
+        given = chain.given or (None,) * len(chain.steps)
+        return tuple(
+            StepLabel(label=label, mc_score=score, progress=None)
+            for label, score in zip(given, chain.mc_scores, strict=True)
+        )

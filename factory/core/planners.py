@@ -27,6 +27,17 @@ class Planner(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NoRollouts:
+    """Nothing is bought: solutions come with their labels, and no completer is needed."""
+
+    def plan(self, chain: Chain) -> Plan:
+        return {}
+
+    def stop_reason(self, counts: Counts) -> StopReason:
+        return StopReason.GIVEN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FixedK:
     """K rollouts at every prefix, in one round (Math-Shepherd uses 8)."""
 

@@ -6,9 +6,10 @@ from enum import Enum
 from typing import Any
 
 from factory.core.labelers import HardEstimation, Labeler
-from factory.core.planners import FixedK, Planner
+from factory.core.planners import FixedK, NoRollouts, Planner
 from factory.core.selection import Selection
 from factory.core.steps import StepStyle
+from factory.core.teaching import Curation, Teaching
 from schemas.generation import Sampling
 from schemas.ids import digest_of
 
@@ -37,10 +38,19 @@ class Recipe:
     pass rate stands for it, whichever model the generator is."""
     planner: Planner = FixedK(num_rollouts=8)
     labeler: Labeler = HardEstimation()
+    teaching: Teaching | None = None
+    """What a teacher is asked about each solution; `None` asks none."""
+    curation: Curation = Curation()
+    """Which of its rationales are kept."""
 
     def __post_init__(self) -> None:
         if self.num_solutions < 1:
             raise ValueError(f"num_solutions must be at least 1, not {self.num_solutions}")
+
+    @property
+    def has_given_labels(self) -> bool:
+        """Whether labels come with the problems, so that nothing is sampled or completed."""
+        return isinstance(self.planner, NoRollouts)
 
     @property
     def description(self) -> dict[str, Any]:
@@ -56,8 +66,8 @@ class Recipe:
 
     @property
     def evidence_digest(self) -> str:
-        """Names what the evidence depends on: everything but name, summary and labeler."""
-        ignored = ("name", "summary", "labeler")
+        """Names what the counts depend on: not the name, the labeler or the teacher's half."""
+        ignored = ("name", "summary", "labeler", "teaching", "curation")
         return digest_of({k: v for k, v in self.description.items() if k not in ignored})
 
 

@@ -4,7 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from factory.core.publishing import NO_LABEL
+from factory.core.publishing import NO_LABEL, PublishedGroup
+from factory.core.teaching import JudgedRationale
 from schemas.ids import digest_of
 from schemas.published import PublishedSolution
 from schemas.records import ProblemGroup, Status
@@ -39,13 +40,26 @@ class Summary:
     num_rollouts_truncated: int = 0
     num_rollout_tokens: int = 0
     """Generated, each rollout counted once."""
+    num_rationales: int = 0
+    num_rationale_rows: int = 0
+    """Kept and published for training generative models."""
+    num_consensus: int = 0
+    """Published solutions on which teacher and labels agree as the recipe asks."""
+    num_teacher_tokens: int = 0
+    num_sections_redrawn: int = 0
+    num_contradictions: int = 0
+    num_code_blocks: int = 0
+    num_code_failures: int = 0
+    rationales_dropped: Counter[str] = field(default_factory=Counter)
+    """By reason; with those kept they add up to all."""
     num_without_error: int = 0
     """Published solutions without a bad step."""
     dropped: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
 
-    def add(self, group: ProblemGroup, rows: list[PublishedSolution]) -> None:
+    def add(self, group: ProblemGroup, published: PublishedGroup) -> None:
         """Counts one group and the rows it was published as."""
+        rows = published.solutions
         self.num_problems += 1
         self.num_problems_ok += group.status is Status.OK
         if group.status is Status.DROPPED:
@@ -61,6 +75,21 @@ class Summary:
             self.dropped[f"solutions: {NO_LABEL}"] += unlabelled
         for row in rows:
             self._add_row(row)
+        self.num_teacher_tokens += group.num_teacher_tokens
+        self.num_rationale_rows += len(published.rationales)
+        self.num_consensus += len(published.consensus)
+        for one in published.judged:
+            self._add_rationale(one)
+
+    def _add_rationale(self, one: JudgedRationale) -> None:
+        rationale, decision = one.rationale, one.candidate.decision
+        self.num_rationales += 1
+        self.num_sections_redrawn += rationale.num_redrawn
+        self.num_contradictions += rationale.num_contradictions
+        self.num_code_blocks += rationale.num_code_blocks
+        self.num_code_failures += rationale.num_code_failures
+        if decision.reason is not None:
+            self.rationales_dropped[decision.reason] += 1
 
     def _add_row(self, row: PublishedSolution) -> None:
         labels = Counter(row.step_labels)

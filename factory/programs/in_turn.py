@@ -1,10 +1,11 @@
 """Several programs on one engine, one after the other for each group."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from schemas.records import ProblemGroup, Status
 from workers.admission import Admission
-from workers.program import AnswerGrader, Program
+from workers.program import Program
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,11 +16,9 @@ class InTurn:
 
     programs: tuple[Program, ...]
 
-    async def __call__(
-        self, group: ProblemGroup, engine: Admission, grader: AnswerGrader
-    ) -> ProblemGroup:
+    async def __call__(self, group: ProblemGroup, engine: Admission, tool: Any) -> ProblemGroup:
         for program in self.programs:
-            group = await program(group, engine, grader)
+            group = await program(group, engine, tool)
             if group.status is not Status.OK:
                 break
         return group

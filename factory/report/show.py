@@ -14,7 +14,7 @@ from rich.text import Text
 from factory.core.labelers import RelativeProgress
 from factory.errors import InputError, shortened
 from factory.report.audit import audit_line
-from factory.report.tables import duration, funnel_lines, percent
+from factory.report.tables import duration, funnel_lines, percent, rationale_lines
 from schemas.manifest import Manifest, read_manifest
 
 STYLES = {True: "green", False: "red", None: "dim"}
@@ -104,6 +104,8 @@ def print_summary(console: Console, dataset: Path, manifest: Manifest) -> None:
             f"{s['num_rollouts_truncated']:,} cut at a limit, "
             f"{s['num_rollouts_ungraded']:,} not gradable, {s['num_rollout_tokens']:,} tokens",
         )
+    if s["num_rationales"]:
+        table.add_row("teacher", Text("\n".join(rationale_lines(s))))
     for name, stage in manifest.stages.items():
         table.add_row(name, _stage_line(stage))
     console.print(table, highlight=False)

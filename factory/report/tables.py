@@ -30,3 +30,25 @@ def funnel_lines(summary: dict[str, Any]) -> Iterator[str]:
         yield f"{count:,} {what} dropped: {why}"
     for reason, count in failed.items():
         yield f"{count:,} problems failed: {' '.join(reason.split())}"
+
+
+def rationale_lines(summary: dict[str, Any]) -> Iterator[str]:
+    """What became of all rationales; kept and dropped ones add up."""
+    dropped = summary["rationales_dropped"]
+    num_kept = summary["num_rationales"] - sum(dropped.values())
+    yield (
+        f"{summary['num_rationales']:,} rationales: {num_kept:,} kept, "
+        f"{sum(dropped.values()):,} dropped, {summary['num_teacher_tokens']:,} tokens"
+    )
+    for reason, count in dropped.items():
+        yield f"{count:,} dropped: {reason}"
+    if summary["num_code_blocks"]:
+        yield (
+            f"{summary['num_code_blocks']:,} blocks of code executed, "
+            f"{summary['num_code_failures']:,} ended by an error or a limit"
+        )
+    if redrawn := summary["num_sections_redrawn"] + summary["num_contradictions"]:
+        yield (
+            f"{redrawn:,} sections drawn again or given up, {summary['num_contradictions']:,} of "
+            "them because the judgement contradicted the executed check"
+        )

@@ -6,7 +6,7 @@ import pytest
 
 from factory.core.labelers import HardEstimation, RelativeProgress
 from factory.core.prior import ChainPrior
-from factory.core.publishing import NO_LABEL, Provenance, publish_group
+from factory.core.publishing import NO_LABEL, Provenance, PublishedGroup, publish_group
 from factory.core.summary import Summary, claim_of
 from factory.recipes import load_recipe
 from factory.recipes.adaptive import adaptive
@@ -76,7 +76,7 @@ def group(*solutions: Solution) -> ProblemGroup:
 
 
 def rows(*solutions: Solution) -> list[PublishedSolution]:
-    return list(publish_group(group(*solutions), HardEstimation(), PROVENANCE))
+    return list(publish_group(group(*solutions), HardEstimation(), PROVENANCE).solutions)
 
 
 def test_a_complete_solution_has_as_many_labels_as_steps() -> None:
@@ -109,14 +109,14 @@ def test_nothing_at_the_first_step_gives_no_row() -> None:
 
 def test_the_labeler_decides() -> None:
     half = solution("s", evidence(1, 3), evidence(1, 3))
-    (row,) = publish_group(group(half), RelativeProgress(), PROVENANCE)
+    (row,) = publish_group(group(half), RelativeProgress(), PROVENANCE).solutions
     assert row.labels == (False, True)
 
 
 def test_dropped_and_failed_groups_have_no_rows() -> None:
     for status in (Status.DROPPED, Status.FAILED):
         lost = ProblemGroup(problem_id="p", question="", answer="", status=status, reason="why")
-        assert list(publish_group(lost, HardEstimation(), PROVENANCE)) == []
+        assert publish_group(lost, HardEstimation(), PROVENANCE) == PublishedGroup()
 
 
 @pytest.mark.parametrize("name", PER_STEP)
@@ -138,10 +138,10 @@ def test_a_summary_adds_up() -> None:
     )
     lost = {"problem_id": "q", "question": "", "answer": ""}
     summary = Summary()
-    summary.add(mixed, list(publish_group(mixed, HardEstimation(), PROVENANCE)))
+    summary.add(mixed, publish_group(mixed, HardEstimation(), PROVENANCE))
     for _ in range(2):
-        summary.add(ProblemGroup(**lost, status=Status.DROPPED, reason="no"), [])
-    summary.add(ProblemGroup(**lost, status=Status.FAILED, reason="KeyError: x"), [])
+        summary.add(ProblemGroup(**lost, status=Status.DROPPED, reason="no"), PublishedGroup())
+    summary.add(ProblemGroup(**lost, status=Status.FAILED, reason="KeyError: x"), PublishedGroup())
     assert summary.as_dict() == {
         "num_problems": 4,
         "num_problems_ok": 1,
@@ -161,6 +161,15 @@ def test_a_summary_adds_up() -> None:
         "num_rollouts_ungraded": 1,
         "num_rollouts_truncated": 0,
         "num_rollout_tokens": 100,
+        "num_rationales": 0,
+        "num_rationale_rows": 0,
+        "num_consensus": 0,
+        "num_teacher_tokens": 0,
+        "num_sections_redrawn": 0,
+        "num_contradictions": 0,
+        "num_code_blocks": 0,
+        "num_code_failures": 0,
+        "rationales_dropped": {},
         "num_without_error": 1,
         "dropped": {"problems: no": 2, f"solutions: {NO_LABEL}": 1},
         "failed": {"KeyError: x": 1},

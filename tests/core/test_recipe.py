@@ -10,6 +10,7 @@ from factory.core.planners import FixedK, UntilFirstSuccess
 from factory.core.recipe import Recipe
 from factory.core.selection import Selection
 from factory.core.steps import StepStyle
+from factory.core.teaching import Curation, Teaching
 from schemas.generation import Sampling
 
 RECIPE = Recipe(name="one", summary="a first one")
@@ -28,6 +29,8 @@ LABELS: list[dict[str, Any]] = [
     {"labeler": HardEstimation(above=0.5)},
     {"labeler": RelativeProgress()},
     {"labeler": RelativeProgress(threshold=0.5)},
+    {"teaching": Teaching()},
+    {"curation": Curation(is_balanced=True)},
     {"name": "two"},
     {"summary": "another"},
 ]

@@ -13,7 +13,8 @@ from factory.audit import audit
 from factory.demo import toy_job
 from factory.fit import fit_folder
 from factory.job import Job
-from factory.pipeline import JobFolder, label, unwatched
+from factory.job_folder import JobFolder
+from factory.pipeline import label, unwatched
 from factory.relabel import relabel
 from factory.report.audit import audit_sentence
 from factory.report.show import published_rows

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from factory.core.recipe import Recipe
 from factory.identity import label_digest
-from factory.pipeline import JobFolder
+from factory.job_folder import JobFolder
 from factory.recipes import load_recipe
 from factory.toy import MODEL_DIR
 from schemas.arrow import arrow_schema, to_row
@@ -108,11 +108,13 @@ def store(file: Path, groups: Iterable[ProblemGroup]) -> Path:
 def manifest_of(recipe: Recipe) -> Manifest:
     """The manifest of a job with this recipe."""
     model = {"model": "tiny", "fingerprint": "f" * 16, "system": None}
+    models = {"generator": model, "completer": model}
+    models |= {"teacher": model} if recipe.teaching else {}
     return Manifest(
-        digest=label_digest("e" * 16, recipe.description),
+        digest=label_digest("e" * 16, recipe.description, models),
         evidence_digest="e" * 16,
         recipe=recipe.description,
-        models={"generator": model, "completer": model},
+        models=models,
         grader="math-verify",
         seed=7,
         versions={"prm-factory": "0.1.0"},

@@ -63,7 +63,7 @@ BAD_JOBS: dict[str, tuple[Any, dict[str, Any], str]] = {
     "an unknown recipe": (
         "",
         {"recipe": "zebra"},
-        "unknown recipe 'zebra': known are adaptive, genprm, math-shepherd",
+        "unknown recipe 'zebra': known are adaptive, genprm, genprm-labels, math-shepherd",
     ),
     "a recipe file that is missing": ("", {"recipe": "my.py"}, "recipe file my.py does not exist"),
     "solutions for some": (

@@ -76,7 +76,7 @@ def test_relabelling_refuses_what_has_no_evidence(tmp_path: Path) -> None:
 
 def test_relabelling_refuses_an_unknown_recipe_and_a_foreign_folder(tmp_path: Path) -> None:
     job = finished(tmp_path / "job")
-    with pytest.raises(InputError, match="'zebra': known are adaptive, genprm, math-shepherd"):
+    with pytest.raises(InputError, match="'zebra': known are adaptive, genprm, genprm-labels"):
         relabel(job, "zebra", tmp_path / "out")
     with pytest.raises(InputError, match="was made under digest"):
         relabel(job, "genprm", job)

@@ -115,7 +115,7 @@ def test_a_given_solution_without_an_answer_is_not_a_wrong_one() -> None:
     (solution,) = found.solutions
     assert solution.verdict is Verdict.UNGRADED
     assert [e.num_correct for e in solution.evidence] == [8, 8]
-    (row,) = publish_group(found, HardEstimation(), PROVENANCE)
+    (row,) = publish_group(found, HardEstimation(), PROVENANCE).solutions
     assert (row.labels, row.is_correct) == ((True, True), None)
     assert estimate(found, ScriptedEngine(say("\\boxed{4}"))) == found
 
@@ -293,7 +293,7 @@ def test_genprm_buys_the_completers_own_root_where_another_model_sampled() -> No
     assert (found.root.num_rollouts, found.root.num_correct) == (10, 10)
     assert root_evidence(found) is found.root
     assert issued(found.solutions[0].evidence[0]) == 32, "by the completer's pass rate of 1"
-    (row,) = publish_group(found, RelativeProgress(), PROVENANCE)
+    (row,) = publish_group(found, RelativeProgress(), PROVENANCE).solutions
     assert (row.root_num_rollouts, row.progress[0]) == (10, 1.0)
 
 
@@ -302,7 +302,7 @@ def test_genprm_takes_the_samples_for_the_root_where_one_model_does_both() -> No
     found = estimate(known, ScriptedEngine(say("\\boxed{4}")), is_on_policy=True, **GENPRM)
     assert found.root is None
     assert issued(found.solutions[0].evidence[0]) == 64, "by the samples' pass rate of a half"
-    (row,) = publish_group(found, RelativeProgress(), PROVENANCE)
+    (row,) = publish_group(found, RelativeProgress(), PROVENANCE).solutions
     assert (row.root_num_rollouts, row.progress[0]) == (10, 2.0)
 
 

@@ -58,7 +58,8 @@ def test_a_folder_without_a_manifest_has_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "5", "null", '"text"', "{}", '{"schema_version": 1}', "\x00",
+    ["", "{", "[]", "5", "null", '"text"', "{}", "\x00",
+     json.dumps({"schema_version": SCHEMA_VERSION}),
      json.dumps({"schema_version": SCHEMA_VERSION, "shards": [{"path": "x"}]}),
      json.dumps({"schema_version": SCHEMA_VERSION, "shards": [], "surplus": 1})],
 )  # fmt: skip
