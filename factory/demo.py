@@ -15,16 +15,23 @@ from factory.report.show import print_summary, published_rows, solution_panel
 from factory.report.tables import percent
 from factory.toy import MODEL_DIR
 from factory.toy.agreement import Agreement, compare
+from factory.toy.consensus import ConsensusEffect, Rate, consensus_effect
+from factory.toy.teacher import TEACHER_DIR
 from factory.toy.world import make_problems, problem_row
 
 SEED = 7
+RECIPE = "genprm"
 JOB = """\
 # What `prm-factory demo` runs; `prm-factory label {job} --out {out}` does the same.
 problems: {{path: {problems}}}
 generator:
   model: {model}
   device: cpu
-recipe: math-shepherd
+teacher:
+  model: {teacher}
+  device: cpu
+  engine_args: {{max_model_len: 1024}}
+recipe: {recipe}
 seed: {seed}
 """
 
@@ -32,12 +39,13 @@ seed: {seed}
 def run_demo(console: Console, out: Path, num_problems: int) -> None:
     """Writes problems and job file, runs the job, and prints what it came to."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    manifest = label(toy_job(out, num_problems), out, watcher(console))
+    manifest = label(toy_job(out, num_problems, RECIPE), out, watcher(console))
     dataset = out / "dataset"
     rows = list(published_rows(dataset))
     console.rule("what it came to")
     print_summary(console, dataset, manifest)
     _print_agreement(console, compare(rows))
+    _print_consensus(console, consensus_effect(rows))
     if (row := telling_row(rows)) is not None:
         console.print("\nA labelled solution (more with [bold]prm-factory show[/]):")
         console.print(solution_panel(row))
@@ -49,7 +57,7 @@ def telling_row(rows: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
     return min(erring, key=lambda row: row["is_correct"] is not False, default=None)
 
 
-def toy_job(out: Path, num_problems: int) -> Job:
+def toy_job(out: Path, num_problems: int, recipe: str = "math-shepherd") -> Job:
     """The job of the demonstration, its files beside `out`."""
     folder = out.parent / f"{out.name}-input"
     folder.mkdir(parents=True, exist_ok=True)
@@ -59,7 +67,15 @@ def toy_job(out: Path, num_problems: int) -> Job:
             lines.write(json.dumps(problem_row(problem), ensure_ascii=False) + "\n")
     job = folder / "job.yaml"
     job.write_text(
-        JOB.format(job=job, out=out, problems=problems.name, model=MODEL_DIR, seed=SEED),
+        JOB.format(
+            job=job,
+            out=out,
+            problems=problems.name,
+            model=MODEL_DIR,
+            teacher=TEACHER_DIR,
+            recipe=recipe,
+            seed=SEED,
+        ),
         encoding="utf-8",
     )
     return load_job(job)
@@ -74,4 +90,16 @@ def _print_agreement(console: Console, agreement: Agreement) -> None:
         f"{agreement.num_false_bad:,} false bad)\n"
         f"         first error named in {percent(first.num_found, first.num_erroneous)} of wrong "
         f"solutions, none in {percent(first.num_passed, first.num_correct)} of right ones: F1 {f1}"
+    )
+
+
+def _print_consensus(console: Console, effect: ConsensusEffect) -> None:
+    def share(rate: Rate) -> str:
+        return percent(rate.part, rate.whole)
+
+    console.print(
+        f"[bold]teacher[/]  it agrees on {effect.kept.part:,} of {effect.kept.whole:,} solutions; "
+        f"first error right in {share(effect.right_before)} of all,\n"
+        f"         in {share(effect.right_after)} where both agree, by the teacher alone in "
+        f"{share(effect.right_by_teacher)}"
     )

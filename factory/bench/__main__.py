@@ -27,10 +27,24 @@ def _labels() -> None:
     measure(SCRATCH)
 
 
+def _sandbox() -> None:
+    from factory.bench.sandbox import measure
+
+    measure()
+
+
+def _consensus() -> None:
+    from factory.bench.consensus import measure
+
+    measure(SCRATCH / "consensus")
+
+
 PARTS: dict[str, Callable[[], None]] = {
     "saturation": _saturation,
     "grader": _grader,
     "labels": _labels,
+    "sandbox": _sandbox,
+    "consensus": _consensus,
 }
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def progress_policies() -> list[Policy]:
             labeler=PosteriorLabels(question=KeepsProgress(), costs=costs),
         )
         for price in PRICES
-        for cost in (0.5, 1.0, 2.0, 3.0)
+        for cost in (1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 3.0)
         for costs in [LabelCosts(bad_called_good=cost)]
     ]
 

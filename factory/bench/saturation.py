@@ -20,7 +20,8 @@ from factory.core.prompts import SolvePrompt
 from factory.core.recipe import Recipe
 from factory.demo import toy_job
 from factory.job import Job
-from factory.pipeline import JobFolder, label, unwatched
+from factory.job_folder import JobFolder
+from factory.pipeline import label, unwatched
 from factory.programs.estimate import Estimate
 from factory.recipes import load_recipe
 from factory.shards import read_groups

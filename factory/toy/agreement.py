@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from factory.core.first_error import FirstErrorScore, score_first_errors
-from factory.toy.oracle import first_error, judge
+from factory.toy.oracle import StepTruth, first_error, judge
 from factory.toy.world import make_problem
 
 
@@ -34,8 +34,7 @@ def compare(rows: Iterable[dict[str, Any]]) -> Agreement:
     num_steps = num_agreeing = num_false_good = num_false_bad = 0
     first_errors = []
     for row in rows:
-        steps = [*row["completions"], *row["unlabelled_steps"]]
-        truths = judge(make_problem(**_name(row)), steps)
+        truths = truths_of(row)
         for label, truth in zip(row["step_labels"], truths, strict=True):
             if label is None:
                 continue
@@ -51,6 +50,12 @@ def compare(rows: Iterable[dict[str, Any]]) -> Agreement:
         num_false_bad=num_false_bad,
         first_errors=score_first_errors(first_errors),
     )
+
+
+def truths_of(row: dict[str, Any]) -> tuple[StepTruth, ...]:
+    """What the oracle says of each step of a published row."""
+    steps = [*row["completions"], *row["unlabelled_steps"]]
+    return judge(make_problem(**_name(row)), steps)
 
 
 def _name(row: dict[str, Any]) -> dict[str, Any]:

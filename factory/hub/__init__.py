@@ -1,0 +1,8 @@
+"""Streaming a folder of sealed shards to a dataset repo on the Hugging Face Hub."""
+
+from factory.hub.background import BackgroundPush
+from factory.hub.push import push
+from factory.hub.rhythm import Rhythm
+from factory.hub.state import PushState
+
+__all__ = ["BackgroundPush", "PushState", "Rhythm", "push"]

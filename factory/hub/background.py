@@ -1,0 +1,89 @@
+"""A push beside a running job, in a thread of its own: it never blocks and never raises."""
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from factory.errors import InputError, shortened
+from factory.hub.push import push
+from factory.hub.remote import check_target
+from factory.hub.state import PushState
+from factory.hub.trouble import redacted
+
+
+class BackgroundPush:
+    """`with BackgroundPush(folder, "org/name") as pusher:` label, and at the end
+    `pusher.complete()` and `pusher.join(timeout_s)`. Leaving the block ends the push; what is not
+    pushed yet stays in the folder for another one.
+    """
+
+    def __init__(
+        self, folder: Path, repo_id: str, *, token: str | None = None, **options: Any
+    ) -> None:
+        """Takes `push`'s options but `is_complete`, `watch` and `wait`.
+
+        Raises InputError when there is no token, and when the name is not one of a repo.
+        """
+        self._token = check_target(repo_id, token)
+        self._arguments = (folder, repo_id)
+        self._options = options
+        self._is_complete = threading.Event()
+        self._stop = threading.Event()
+        self._state = PushState(repo_id=repo_id)
+        self._thread = threading.Thread(target=self._run, name="hub-push", daemon=True)
+
+    @property
+    def state(self) -> PushState:
+        """The last state seen."""
+        return self._state
+
+    def complete(self) -> None:
+        """Says that the folder is final; call it when the last manifest is in place."""
+        self._is_complete.set()
+
+    def join(self, timeout_s: float | None = None) -> PushState:
+        """Waits for the end of the push, at most so long."""
+        self._thread.join(timeout_s)
+        return self._state
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+
+    def _run(self) -> None:
+        try:
+            self._keep(
+                push(
+                    *self._arguments,
+                    token=self._token,
+                    is_complete=self._is_complete.is_set,
+                    watch=self._keep,
+                    wait=self._stop.wait,
+                    **self._options,
+                )
+            )
+        except InputError as error:
+            self._give_up(str(error))
+        except Exception as error:  # a bug here must not cost the labels of a running job
+            self._give_up(shortened(f"bug: {type(error).__name__}: {error}"))
+
+    def _keep(self, state: PushState) -> None:
+        self._state = state
+
+    def _give_up(self, message: str) -> None:
+        self._state = replace(
+            self._state,
+            last_error=redacted(message, self._token),
+            next_try=None,
+            is_stopped=True,
+        )

@@ -1,0 +1,85 @@
+"""A push beside a job neither blocks it nor fails it."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from factory.errors import InputError
+from factory.hub import BackgroundPush
+from tests.hub.faults import Fault
+from tests.hub.folders import empty_folder, hashes, seal_bytes
+from tests.hub.protocol import TOKEN, Hub
+from tests.hub.pusher import QUICK
+from tests.hub.repos import File, Repo
+
+REPO = "org/labels"
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_job_pushes_while_it_runs_and_finishes_at_its_end(tmp_path: Path, hub: Hub) -> None:
+    folder = empty_folder(tmp_path / "dataset")
+    with BackgroundPush(folder, REPO, token=TOKEN, endpoint=hub.url, rhythm=QUICK) as pusher:
+        for num_shards in (1, 3):
+            seal_bytes(folder, num_shards)
+            eventually(lambda: pusher.state.pushed == len(hashes(folder)))
+        assert not pusher.state.is_finished
+        pusher.complete()
+        assert pusher.join(20).is_finished
+    assert {p for p in hub.repos[REPO].files if p.startswith("data/")} == hashes(folder).keys()
+
+
+def test_an_unreachable_hub_costs_a_job_nothing(tmp_path: Path) -> None:
+    folder = empty_folder(tmp_path / "dataset")
+    seal_bytes(folder, 1)
+    start = time.monotonic()
+    with BackgroundPush(folder, REPO, token=TOKEN, endpoint="http://127.0.0.1:9") as pusher:
+        eventually(lambda: pusher.state.last_error is not None)
+        assert pusher.state.next_try is not None
+        pusher.complete()
+        assert not pusher.join(0.1).is_finished
+    assert time.monotonic() - start < 10
+
+
+def test_a_wait_that_the_hub_asked_for_does_not_hold_the_job(tmp_path: Path, hub: Hub) -> None:
+    folder = empty_folder(tmp_path / "dataset")
+    hub.faults.script = [("GET", Fault(status=429, headers={"Retry-After": "3600"}))]
+    with BackgroundPush(folder, REPO, token=TOKEN, endpoint=hub.url, rhythm=QUICK) as pusher:
+        eventually(lambda: pusher.state.last_error is not None)
+    pusher.join(5)
+    assert hub.requests == [f"GET /api/datasets/{REPO}/revision/main"]
+
+
+def test_a_push_that_cannot_go_on_says_so_and_leaves_the_job_alone(
+    tmp_path: Path, hub: Hub
+) -> None:
+    folder = empty_folder(tmp_path / "dataset")
+    seal_bytes(folder, 1)
+    hub.repos[REPO] = Repo()
+    hub.repos[REPO].commit("main", {"data/train-00000.parquet": File(b"theirs", True)}, "theirs")
+    with BackgroundPush(folder, REPO, token=TOKEN, endpoint=hub.url, rhythm=QUICK) as pusher:
+        state = pusher.join(20)
+    assert state.is_stopped
+    assert "has another data/train-00000.parquet" in str(state.last_error)
+
+
+def test_a_bug_in_the_pusher_is_told_and_not_raised(tmp_path: Path, hub: Hub) -> None:
+    folder = empty_folder(tmp_path / "dataset")
+    with BackgroundPush(folder, REPO, token=TOKEN, endpoint=hub.url, revision=3) as pusher:
+        state = pusher.join(20)
+    assert state.is_stopped
+    assert str(state.last_error).startswith("bug: ")
+
+
+def test_a_job_without_a_token_or_a_name_is_told_before_it_starts(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no Hub token"):
+        BackgroundPush(tmp_path, REPO)
+    with pytest.raises(InputError, match="write it as org/name"):
+        BackgroundPush(tmp_path, "labels", token=TOKEN)
