@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 export HF_HUB_OFFLINE ?= 1
 export HF_HUB_DISABLE_TELEMETRY ?= 1
 
-.PHONY: env demo test test-all lint bench toy-model clean
+.PHONY: env demo test test-all lint bench toy-model toy-teacher clean
 
 env: $(READY)
 
@@ -44,6 +44,9 @@ bench: env
 
 toy-model: env
 	$(BIN)/python -m factory.toy.train --out build/toy-model
+
+toy-teacher: env
+	$(BIN)/python -m factory.toy.train_teacher --drawn build/toy-teacher/drawn.jsonl --out build/toy-teacher/model
 
 clean:
 	rm -rf build $(VENV)

@@ -62,19 +62,19 @@ def make_chunk(
     num_characters = 0
     while num_characters < CHARACTERS_PER_TOKEN * num_tokens:
         is_drill = rng.random() < drill_share / (1 + drill_share)
-        segments = _drill(rng, progress) if is_drill else _solution(rng, progress, habits)
+        segments = write_drill(rng, progress) if is_drill else _solution(rng, progress, habits)
         num_characters += sum(len(segment.text) for segment in segments)
         written.append(segments)
-    return _encode(written)
+    return encode(written, _tokenizer())
 
 
-def _problem(rng: Random, progress: float) -> ToyProblem:
+def draw_problem(rng: Random, progress: float) -> ToyProblem:
     level = 1 + int(len(TRAINING_LEVELS) * rng.random() ** (1 + 1.2 * max(0.0, 1 - 2 * progress)))
     return make_problem(rng.choice(FAMILIES), level, rng.choice(TRAINING_SEEDS))
 
 
 def _solution(rng: Random, progress: float, habits: Habits) -> list[Segment]:
-    problem = _problem(rng, progress)
+    problem = draw_problem(rng, progress)
     segments = [Segment(text=f"{USER}{problem.question}{END}{ASSISTANT}", is_taught=False)]
     steps = write_solution(problem, 0, habits)
     for position, step in enumerate(steps):
@@ -88,11 +88,11 @@ def _solution(rng: Random, progress: float, habits: Habits) -> list[Segment]:
     return segments
 
 
-def _drill(rng: Random, progress: float) -> list[Segment]:
+def write_drill(rng: Random, progress: float) -> list[Segment]:
     """Bare operations such as problems contain, on numbers shifted a little; results are taught."""
     segments: list[Segment] = []
     while len(segments) < 2 * DRILL_LINES:
-        problem = _problem(rng, progress)
+        problem = draw_problem(rng, progress)
         for operation in problem.plan:
             exact = calculation_of(operation, problem.values)
             shift = rng.randint(-9, 9) * (exact.right if exact.operator == "/" else 1)
@@ -108,8 +108,8 @@ def _drill(rng: Random, progress: float) -> list[Segment]:
     return segments
 
 
-def _encode(written: list[list[Segment]]) -> list[Sample]:
-    tokenizer = _tokenizer()
+def encode(written: list[list[Segment]], tokenizer: PreTrainedTokenizerFast) -> list[Sample]:
+    """One sample per list of segments, each encoded on its own."""
     texts = [segment.text for segments in written for segment in segments]
     encoded = iter(tokenizer(texts, add_special_tokens=False)["input_ids"])
     samples = []

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from factory.toy.lines import write_answer
@@ -55,31 +56,38 @@ def chat_text(question: str, solution: str) -> str:
     return f"{USER}{question}{END}{ASSISTANT}{solution}{END}"
 
 
-def build_tokenizer() -> PreTrainedTokenizerFast:
-    """The tokenizer of the shipped model, made from the toy world and nothing else."""
-    from tokenizers import AddedToken, Regex, Tokenizer
+def build_tokenizer(
+    phrases: Sequence[str] = (), max_length: int = MAX_LENGTH
+) -> PreTrainedTokenizerFast:
+    """The solver's tokenizer, made from the toy world and nothing else.
+
+    `phrases` get a token each on top, wherever they stand, and may hold spaces and line breaks.
+    """
+    from tokenizers import AddedToken, Regex, Tokenizer, pre_tokenizers
     from tokenizers.decoders import ByteLevel as ByteLevelDecoder
     from tokenizers.models import BPE
-    from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
     from transformers import PreTrainedTokenizerFast
 
     spelling = _byte_spelling()
     pieces = _words()
     alphabet = [spelling[byte] for byte in range(256)]
     spelled = ["".join(spelling[byte] for byte in piece.encode()) for piece in pieces]
-    tokens = list(dict.fromkeys([*CONTROL, *TAGS, *alphabet, *spelled]))
+    tokens = list(dict.fromkeys([*CONTROL, *TAGS, *alphabet, *spelled, *phrases]))
     core = Tokenizer(BPE(vocab={t: i for i, t in enumerate(tokens)}, merges=[], ignore_merges=True))
-    core.pre_tokenizer = Sequence(
-        [Split(Regex(PIECE), "isolated"), ByteLevel(add_prefix_space=False, use_regex=False)]
+    core.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(PIECE), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )
     core.decoder = ByteLevelDecoder()
     core.add_special_tokens([AddedToken(t, normalized=False) for t in CONTROL])
-    core.add_tokens([AddedToken(t, normalized=False) for t in TAGS])
+    core.add_tokens([AddedToken(t, normalized=False) for t in (*TAGS, *phrases)])
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=core,
         eos_token=END,
         pad_token=PAD,
-        model_max_length=MAX_LENGTH,
+        model_max_length=max_length,
         clean_up_tokenization_spaces=False,
     )
     tokenizer.chat_template = CHAT_TEMPLATE

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,7 +21,7 @@ from random import Random
 
 import torch
 from torch.nn import functional
-from transformers import LlamaForCausalLM
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from factory.toy.measure import measure, report
 from factory.toy.muon import Muon
@@ -33,6 +34,10 @@ BATCH_TOKENS = 1024
 MATRIX_RATE, OTHER_RATE = 0.007, 0.002
 WARM_UP_STEPS = 100
 NEVER = -100
+
+
+ChunkWriter = Callable[[int, float], list[Sample]]
+"""(index of a chunk, progress from 0 to 1) -> its samples; sent to another process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +59,7 @@ class Run:
     habits: Habits = HUMAN
 
 
-def batches(run: Run, pad_id: int) -> Iterator[Batch]:
+def batches(write: ChunkWriter, run: Run, pad_id: int) -> Iterator[Batch]:
     """Batches without end; the next chunk is written meanwhile.
 
     Weights that are not new have the first half of the curriculum behind them.
@@ -63,8 +68,7 @@ def batches(run: Run, pad_id: int) -> Iterator[Batch]:
 
         def order(index: int) -> Future[list[Sample]]:
             share = min(1.0, index * CHUNK_TOKENS / run.tokens)
-            progress = share if run.start is None else (1 + share) / 2
-            return writer.submit(make_chunk, index, progress, run.seed, run.habits)
+            return writer.submit(write, index, share if run.start is None else (1 + share) / 2)
 
         coming = order(0)
         for index in count():
@@ -108,11 +112,18 @@ def learning_rate_share(step: int, progress: float) -> float:
 
 
 def train(run: Run) -> LlamaForCausalLM:
-    """The network trained from nothing, or further; prints a line every two hundred steps."""
-    tokenizer, tokens = build_tokenizer(), run.tokens
+    """The network trained from nothing, or further."""
+    tokenizer = build_tokenizer()
     network = build_network(tokenizer, run.seed)
     if run.start is not None:
         network.load_state_dict(LlamaForCausalLM.from_pretrained(run.start).state_dict())
+    write = partial(make_chunk, seed=run.seed, habits=run.habits)
+    learn(network, batches(write, run, tokenizer.pad_token_id), run)
+    return network
+
+
+def learn(network: LlamaForCausalLM, data: Iterable[Batch], run: Run) -> None:
+    """Train in place until the run's tokens are read; prints a line every two hundred steps."""
     matrices = [p for n, p in network.named_parameters() if n.endswith("_proj.weight")]
     others = [p for n, p in network.named_parameters() if not n.endswith("_proj.weight")]
     optimizers = [
@@ -121,8 +132,8 @@ def train(run: Run) -> LlamaForCausalLM:
     ]
     rates = [MATRIX_RATE, OTHER_RATE]
     began, num_tokens, mean_loss = time.perf_counter(), 0, 0.0
-    for step, batch in enumerate(batches(run, tokenizer.pad_token_id)):
-        share = run.peak_rate * learning_rate_share(step, num_tokens / tokens)
+    for step, batch in enumerate(data):
+        share = run.peak_rate * learning_rate_share(step, num_tokens / run.tokens)
         for optimizer, rate in zip(optimizers, rates, strict=True):
             optimizer.param_groups[0]["lr"] = rate * share
             optimizer.zero_grad(set_to_none=True)
@@ -134,23 +145,22 @@ def train(run: Run) -> LlamaForCausalLM:
         mean_loss = loss.item() if step == 0 else 0.99 * mean_loss + 0.01 * loss.item()
         if step % 200 == 0:
             elapsed_s = time.perf_counter() - began
-            eta_s = elapsed_s * (tokens / num_tokens - 1)
+            eta_s = elapsed_s * (run.tokens / num_tokens - 1)
             print(
                 f"step {step}  loss {mean_loss:.3f}  tokens {num_tokens / 1e6:.2f} M"
                 f"  elapsed {elapsed_s:.0f} s  eta {eta_s:.0f} s",
                 flush=True,
             )
-        if num_tokens >= tokens:
+        if num_tokens >= run.tokens:
             break
     print(f"trained on {num_tokens} tokens in {time.perf_counter() - began:.0f} s", flush=True)
-    return network
 
 
-def save(network: LlamaForCausalLM, out: Path) -> None:
+def save(network: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
     """A folder that transformers and vLLM load as it is; a model card there is left alone."""
     network.eval().save_pretrained(out)
     (out / "model.safetensors").chmod(0o644)
-    build_tokenizer().save_pretrained(out)
+    tokenizer.save_pretrained(out)
 
 
 def main() -> None:
@@ -170,7 +180,7 @@ def main() -> None:
         peak_rate=arguments.peak_rate,
         habits=Habits(error_rate=arguments.error_rate, repair_rate=arguments.repair_rate),
     )
-    save(train(run), arguments.out)
+    save(train(run), build_tokenizer(), arguments.out)
     print(report(measure(arguments.out, num_problems=300, num_samples=2)))
 
 

@@ -10,8 +10,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from factory.job import OutputSection
+from factory.publish import publish
+from factory.recipes import load_recipe
+from tests.factory.builders import group, manifest_of, store
 from tests.hub.folders import empty_folder, hashes, seal
 from tests.hub.protocol import Hub
+from tests.hub.quick import push_quickly
 from tests.hub.server import HubServer
 
 REPO = "org/labels"
@@ -94,3 +99,23 @@ def test_shards_go_by_xet_where_the_client_has_it(
     assert not any("lfs" in request for request in server.hub.requests)
     files = server.hub.repos[REPO].files
     assert {p: f.sha256 for p, f in files.items() if p.startswith("data/")} == hashes(folder)
+
+
+def test_what_a_job_publishes_is_pushed_and_streams_back(
+    server: HubServer, tmp_path: Path, reader: subprocess.Popen[str]
+) -> None:
+    recipe = load_recipe("math-shepherd")
+    groups = [group(f"p{i}") for i in range(5)]
+    dataset = tmp_path / "dataset"
+    publish(
+        evidence=[store(tmp_path / "evidence.parquet", groups)],
+        folder=dataset,
+        manifest=manifest_of(recipe),
+        labeler=recipe.labeler,
+        output=OutputSection(rows_per_shard=2),
+    )
+    state = push_quickly(dataset, server.hub)
+    assert (state.is_finished, state.pushed) == (True, 3)
+    assert streamed(reader) == [f"p{i}" for i in range(5)]
+    card = server.hub.repos[REPO].files["README.md"].content
+    assert card == (dataset / "README.md").read_bytes()
