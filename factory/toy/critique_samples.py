@@ -38,6 +38,9 @@ ERRING = Habits(error_rate=0.2, repair_rate=0.3, detour_rate=0.12)
 INVENTED_SHARE = 0.4
 RIGHT_SHARE = 0.35
 DRILL_SHARE = 0.06
+STUBBORN_SHARE = 0.4
+"""Of critiques in which words contradict a check: judged by the words, so that there is something
+to draw again."""
 CRITIQUE_CHARACTERS_PER_TOKEN = 4.3
 
 
@@ -64,21 +67,25 @@ def make_critique_chunk(
         else:
             is_invented = rng.random() < INVENTED_SHARE
             solved = _invented(rng, progress) if is_invented else _drawn(rng, pools)
-            segments = critique_segments(solved.problem, solved.steps, rng.randrange(2**31))
+            is_stubborn = rng.random() < STUBBORN_SHARE
+            segments = critique_segments(
+                solved.problem, solved.steps, rng.randrange(2**31), is_stubborn=is_stubborn
+            )
         num_characters += sum(len(segment.text) for segment in segments)
         written.append(segments)
     return encode(written, _tokenizer())
 
 
-def critique_segments(problem: ToyProblem, steps: Sequence[str], seed: int) -> list[Segment]:
-    """Request, critique and end of turn."""
-    request = f"{USER}{user_text(problem.question, steps)}{END}{ASSISTANT}"
-    critique = write_critique(problem, steps, seed).segments
-    return [
-        Segment(text=request, is_taught=False),
-        *critique,
-        Segment(text=END, is_taught=True),
-    ]
+def critique_segments(
+    problem: ToyProblem, steps: Sequence[str], seed: int, *, is_stubborn: bool = False
+) -> list[Segment]:
+    """Request, critique and end of turn; a stubborn critique, where there is one, has no end."""
+    text = f"{USER}{user_text(problem.question, steps)}{END}{ASSISTANT}"
+    request = Segment(text=text, is_taught=False)
+    critique = write_critique(problem, steps, seed)
+    if is_stubborn and (segments := critique.stubborn_segments) is not None:
+        return [request, *segments]
+    return [request, *critique.segments, Segment(text=END, is_taught=True)]
 
 
 def store_solutions(solutions: Iterable[Solved], path: Path) -> None:

@@ -24,7 +24,8 @@ False
 
 The judgement is the oracle's, and the check always agrees with it: it compares results, or the
 lines themselves where a wrong way led to the right number. The analysis reckons in its head, and
-where a slip is injected there (read, not taught) it contradicts the check that was run.
+where a slip is injected there (read, not taught) it contradicts the check that was run. A stubborn
+critique then believes its head, and goes no further.
 """
 
 from __future__ import annotations
@@ -91,6 +92,22 @@ class Critique:
     @property
     def text(self) -> str:
         return "".join(segment.text for segment in self.segments)
+
+    @property
+    def stubborn_segments(self) -> list[Segment] | None:
+        """The text up to the first section whose words contradict its check, judged as they say.
+
+        `None` where words and checks are of one mind throughout.
+        """
+        places = (i for i, s in enumerate(self.sections) if s.seems_right != s.is_right)
+        if (end := next(places, None)) is None:
+            return None
+        gap = Segment(text="\n\n", is_taught=True)
+        before = [s for section in self.sections[:end] for s in (*section.segments, gap)]
+        stubborn = self.sections[end]
+        judgement = "Yes" if stubborn.seems_right else "No"
+        said = Segment(text=f"{OPEN_JUDGEMENT}{judgement}{CLOSE_JUDGEMENT}", is_taught=True)
+        return [*before, *stubborn.segments[:-1], said]
 
 
 def write_critique(
