@@ -20,7 +20,7 @@ from factory.cluster import open_cluster
 from factory.core.auditing import AuditedStep, report
 from factory.core.chain import chain_of
 from factory.core.labelers import Labeler, StepLabel
-from factory.core.planners import FixedK
+from factory.core.planners import FixedK, NoRollouts
 from factory.core.prompts import SolvePrompt
 from factory.core.recipe import Recipe
 from factory.errors import InputError
@@ -75,6 +75,8 @@ def _finished(folder: Path) -> tuple[Job, Manifest]:
         raise InputError(
             f"{folder} holds no finished job: give the folder that 'prm-factory label' made"
         )
+    if manifest.recipe["planner"]["type"] == NoRollouts.__name__:
+        raise InputError(f"the labels in {folder} came with the problems: nothing to audit")
     return Job.model_validate_json(path.read_text(encoding="utf-8")), manifest
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from factory.core.planners import NoRollouts
 from factory.core.rationale_rows import FORMATS
 from factory.report.audit import audit_sentence
 from factory.report.tables import funnel_lines, percent, rationale_lines
@@ -23,7 +24,12 @@ def _header(manifest: Manifest, output_format: str) -> dict[str, Any]:
     header: dict[str, Any] = {
         "pretty_name": "Process labels",
         "task_categories": ["token-classification", "text-generation"],
-        "tags": ["process-reward-model", "step-labels", "monte-carlo", "prm-factory"],
+        "tags": [
+            "process-reward-model",
+            "step-labels",
+            *(["monte-carlo"] if _has_counts(manifest) else []),
+            "prm-factory",
+        ],
     }
     if output_format == "parquet":
         parts = _parts(manifest)
@@ -61,7 +67,8 @@ def _features(record: type) -> Any:
     return info._to_yaml_dict()["features"]
 
 
-def _contents(summary: dict[str, Any]) -> str:
+def _contents(manifest: Manifest) -> str:
+    summary = manifest.summary
     if not summary["num_solutions"]:
         return (
             "No solution: every problem was dropped or failed, for the reasons below. `datasets`\n"
@@ -72,8 +79,18 @@ def _contents(summary: dict[str, Any]) -> str:
         f"{summary['num_solutions']:,} solutions of {summary['num_problems_ok']:,} problems, "
         f"{steps:,} steps: {percent(summary['num_good'], steps)} good, "
         f"{percent(summary['num_bad'], steps)} bad, {percent(summary['num_undecided'], steps)} "
-        "without a label.\nEach label comes with the counts it was made from."
+        f"without a label.\n{_evidence(manifest)}"
     )
+
+
+def _has_counts(manifest: Manifest) -> bool:
+    return manifest.recipe["planner"]["type"] != NoRollouts.__name__
+
+
+def _evidence(manifest: Manifest) -> str:
+    if _has_counts(manifest):
+        return "Each label comes with the counts it was made from."
+    return "The labels came with the problems; no rollout stands behind them."
 
 
 def _model(model: dict[str, Any]) -> str:
@@ -96,7 +113,7 @@ def _body(manifest: Manifest, output_format: str) -> str:
     funnel = "\n".join(f"- {line}" for line in funnel_lines(summary))
     return f"""# Process labels by `{recipe["name"]}`
 
-{_contents(summary)}
+{_contents(manifest)}
 
 ```python
 from datasets import {load.split("(")[0]}
@@ -129,9 +146,7 @@ Recipe `{recipe["name"]}`: {recipe["summary"]}.
 Where a step has no label, the solution ends before it there, and `unlabelled_steps` holds the rest.
 The lists `step_labels`, `mc_scores`, `progress`, `num_rollouts`, `num_correct`, `num_ungraded`,
 `num_truncated`, `num_rollout_tokens`, `num_first`, `num_first_correct` and `stop_reasons` have one
-entry per step of the whole solution. The last step is the whole solution: its score is whether the
-answer is right, and no rollout is spent on it (`known_outcome`). With the counts, hard, soft and
-relative-progress labels can be made again at any threshold.{_teacher_columns(manifest)}
+entry per step of the whole solution. {_about_counts(manifest)}{_teacher_columns(manifest)}
 
 ## The recipe, in full
 
@@ -159,6 +174,16 @@ def _teacher(manifest: Manifest) -> str:
         if name in _parts(manifest)
     )
     return f"## What the teacher wrote\n\n{lines}\n\n{there}\n\n"
+
+
+def _about_counts(manifest: Manifest) -> str:
+    if not _has_counts(manifest):
+        return "There are no counts: all of them are 0, and scores are null."
+    return (
+        "The last step is the whole solution: its score is whether the\nanswer is right, and no "
+        "rollout is spent on it (`known_outcome`). With the counts, hard, soft and\n"
+        "relative-progress labels can be made again at any threshold."
+    )
 
 
 def _teacher_columns(manifest: Manifest) -> str:

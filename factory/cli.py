@@ -37,6 +37,10 @@ Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for everything th
 def label(
     job: Annotated[Path, typer.Argument(help="The job file (YAML).")],
     out_folder: Out,
+    evidence: Annotated[
+        Path | None,
+        typer.Option(help="A job's folder whose rollouts to take over, where they are the same."),
+    ] = None,
 ) -> None:
     """Sample, estimate and publish. Run it again to go on after an interruption."""
     from factory.job import load_job
@@ -44,7 +48,7 @@ def label(
     from factory.report.progress import watcher
     from factory.report.show import all_failed, print_summary
 
-    manifest = run(load_job(job), out_folder, watcher(out))
+    manifest = run(load_job(job), out_folder, watcher(out), evidence)
     print_summary(out, out_folder / "dataset", manifest)
     if line := all_failed(manifest.summary):
         _print_error(line)
@@ -185,7 +189,7 @@ def recipes() -> None:
 @app.command()
 def demo(
     out_folder: Out = Path("build/demo"),
-    problems: Annotated[int, typer.Option(help="How many toy problems to label.")] = 100,
+    problems: Annotated[int, typer.Option(help="How many toy problems to label.")] = 24,
 ) -> None:
     """Label problems with known truth by the tiny model that ships, and compare."""
     from factory.demo import run_demo

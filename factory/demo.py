@@ -10,6 +10,7 @@ from rich.console import Console
 
 from factory.job import Job, load_job
 from factory.pipeline import label
+from factory.recipes import load_recipe
 from factory.report.progress import watcher
 from factory.report.show import print_summary, published_rows, solution_panel
 from factory.report.tables import percent
@@ -27,12 +28,14 @@ problems: {{path: {problems}}}
 generator:
   model: {model}
   device: cpu
-teacher:
-  model: {teacher}
-  device: cpu
-  engine_args: {{max_model_len: 1024}}
 recipe: {recipe}
 seed: {seed}
+"""
+TEACHER = f"""\
+teacher:
+  model: {TEACHER_DIR}
+  device: cpu
+  engine_args: {{max_model_len: 1024}}
 """
 
 
@@ -66,18 +69,11 @@ def toy_job(out: Path, num_problems: int, recipe: str = "math-shepherd") -> Job:
         for problem in make_problems(num_problems, seed=SEED):
             lines.write(json.dumps(problem_row(problem), ensure_ascii=False) + "\n")
     job = folder / "job.yaml"
-    job.write_text(
-        JOB.format(
-            job=job,
-            out=out,
-            problems=problems.name,
-            model=MODEL_DIR,
-            teacher=TEACHER_DIR,
-            recipe=recipe,
-            seed=SEED,
-        ),
-        encoding="utf-8",
+    text = JOB.format(
+        job=job, out=out, problems=problems.name, model=MODEL_DIR, recipe=recipe, seed=SEED
     )
+    has_teacher = load_recipe(recipe).teaching is not None
+    job.write_text(text + (TEACHER if has_teacher else ""), encoding="utf-8")
     return load_job(job)
 
 

@@ -88,14 +88,21 @@ def check_folder(folder: Path, manifest: Manifest) -> Manifest | None:
             return None
         raise InputError(
             f"{folder} was made under digest {found.digest}, this job has {manifest.digest} "
-            f"({_difference(found, manifest)}); choose another --out"
-            + (
-                ", or publish its evidence with this recipe by 'prm-factory relabel'"
-                if found.evidence_digest == manifest.evidence_digest
-                else ""
-            )
+            f"({_difference(found, manifest)}); choose another --out" + _way_on(found, manifest)
         )
     return found
+
+
+def _way_on(found: Manifest, manifest: Manifest) -> str:
+    """What to do where the rollouts would be the same."""
+    if found.evidence_digest != manifest.evidence_digest:
+        return ""
+    same_teacher = found.recipe["teaching"] == manifest.recipe["teaching"] and found.models.get(
+        "teacher"
+    ) == manifest.models.get("teacher")
+    if same_teacher:
+        return ", or publish its evidence with this recipe by 'prm-factory relabel'"
+    return ", and take over its rollouts by --evidence"
 
 
 def _has_rows(folder: Path) -> bool:

@@ -36,12 +36,11 @@ class ProblemsSection(Section):
     """What to do when a question does not fit the generator's context."""
 
 
-class ModelSection(Section):
+class EngineSection(Section):
     """A model, the engines that serve it and what each of them gets."""
 
     model: str = Field(min_length=1)
     """A folder in Hugging Face's layout, or a Hub id."""
-    system: str | None = STEP_BY_STEP
     device: Literal["auto", "cpu", "gpu"] = "auto"
     num_engines: int = Field(default=1, ge=1)
     num_cpus: float = Field(default=1, ge=0)
@@ -52,6 +51,12 @@ class ModelSection(Section):
     """Problem groups an engine works on at a time, at most."""
     engine_args: dict[str, Any] = {}
     """Passed to vLLM as they are: tensor_parallel_size, dtype, max_model_len, ..."""
+
+
+class ModelSection(EngineSection):
+    """A model that solves problems. What a teacher is told is the recipe's business."""
+
+    system: str | None = STEP_BY_STEP
 
 
 class SandboxSection(Section):
@@ -82,7 +87,7 @@ class Job(Section):
     """Writes the solutions; not needed where they are given."""
     completer: ModelSection | None = None
     """Writes the rollouts; by default the generator."""
-    teacher: ModelSection | None = None
+    teacher: EngineSection | None = None
     """Writes rationales, where the recipe asks for them."""
     sandbox: SandboxSection = SandboxSection()
     recipe: str = "adaptive"
@@ -152,7 +157,7 @@ def _known_fields(where: tuple[Any, ...]) -> list[str]:
         ("problems",): ProblemsSection,
         ("generator",): ModelSection,
         ("completer",): ModelSection,
-        ("teacher",): ModelSection,
+        ("teacher",): EngineSection,
         ("sandbox",): SandboxSection,
         ("output",): OutputSection,
     }

@@ -9,7 +9,8 @@ from typing import Any
 
 from factory.core.prompts import SolvePrompt
 from factory.core.recipe import Recipe
-from factory.job import Job, ModelSection, SandboxSection
+from factory.errors import InputError, shortened
+from factory.job import EngineSection, Job, SandboxSection
 from factory.job_folder import JobFolder
 from factory.programs.critique import Critique
 from factory.programs.estimate import Estimate
@@ -20,7 +21,7 @@ from factory.stages import StageFolder
 from schemas.manifest import Manifest
 from workers.grading import Grader
 from workers.program import Program
-from workers.sandbox import Limits, Sandbox
+from workers.sandbox import Limits, Sandbox, SandboxUnavailable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,7 @@ class Stage:
     source: Callable[[], list[Path]]
     folder: StageFolder
     program: Program
-    section: ModelSection
+    section: EngineSection
     open_tool: Callable[[], Any] = Grader
 
 
@@ -50,6 +51,16 @@ class OpenSandbox:
         return Sandbox(
             num_workers=self.section.num_processes, limits=limits, unsafe=self.section.unsafe
         )
+
+
+def check_sandbox(section: SandboxSection) -> None:
+    """Raises InputError where code could not be executed here: before anything is paid for."""
+    try:
+        OpenSandbox(section=section)().close()
+    except SandboxUnavailable as error:
+        raise InputError(
+            f"{shortened(error, 600)} In a job file that is 'sandbox: {{unsafe: true}}'."
+        ) from error
 
 
 def stages_of(

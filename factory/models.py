@@ -7,9 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from factory.core.prompts import SolvePrompt
 from factory.errors import InputError, shortened
-from factory.job import ModelSection
+from factory.job import EngineSection, ModelSection
+from schemas.generation import Message
 from schemas.ids import digest_of
 from workers.vllm_dialect import render_turns
 from workers.vllm_engine import CPU_MAX_CONTEXT
@@ -44,8 +44,8 @@ HUB_TIMEOUT_S = 5.0
 SAMPLE_BYTES = 1 << 20
 
 
-def check_model(role: str, section: ModelSection) -> None:
-    """Raises InputError when a local model is missing, is none, or refuses the system message."""
+def check_model(role: str, section: EngineSection, turns: tuple[Message, ...]) -> None:
+    """Raises InputError when a local model is missing, is none, or refuses turns like these."""
     folder = Path(section.model)
     if folder.is_dir():
         if not (folder / "config.json").is_file():
@@ -53,7 +53,7 @@ def check_model(role: str, section: ModelSection) -> None:
                 f"{role}.model: {folder} holds no config.json, so it is no model: "
                 "give a folder in Hugging Face's layout"
             )
-        _check_system(role, section)
+        _check_turns(role, section, turns)
     elif folder.is_absolute() or section.model.startswith(".") or section.model.count("/") != 1:
         raise InputError(
             f"{role}.model: folder {section.model} does not exist; "
@@ -61,10 +61,11 @@ def check_model(role: str, section: ModelSection) -> None:
         )
 
 
-def _check_system(role: str, section: ModelSection) -> None:
+def _check_turns(role: str, section: EngineSection, turns: tuple[Message, ...]) -> None:
     """Raises InputError when a chat template takes no system message. Most say so by
     `raise_exception`; where the word is missing, no tokenizer is loaded."""
-    if section.system is None or "raise_exception" not in _chat_template(Path(section.model)):
+    has_system = any(turn.role == "system" for turn in turns)
+    if not has_system or "raise_exception" not in _chat_template(Path(section.model)):
         return
     from jinja2 import TemplateError
     from transformers import AutoTokenizer
@@ -74,11 +75,16 @@ def _check_system(role: str, section: ModelSection) -> None:
     except (OSError, ValueError):
         return  # the engine will say what is wrong with it
     try:
-        render_turns(tokenizer, SolvePrompt(system=section.system)("1 + 1 = ?").messages)
+        render_turns(tokenizer, turns)
     except TemplateError as error:
         raise InputError(
             f"{role}.model: {section.model}'s chat template refuses a system message "
-            f"({shortened(error, 80)}): set '{role}.system: null'"
+            f"({shortened(error, 80)}): "
+            + (
+                f"set '{role}.system: null'"
+                if isinstance(section, ModelSection)
+                else "take a recipe of your own whose form has system=None"
+            )
         ) from error
 
 
@@ -88,7 +94,7 @@ def _chat_template(folder: Path) -> str:
     return "".join(f.read_text(encoding="utf-8", errors="replace") for f in files if f.is_file())
 
 
-def context_length(section: ModelSection) -> int | None:
+def context_length(section: EngineSection) -> int | None:
     """Tokens that fit the model, as far as the job or a local folder says."""
     told = section.engine_args.get("max_model_len")
     if isinstance(told, int) and told > 0:
@@ -113,7 +119,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def model_identity(section: ModelSection | None) -> dict[str, Any] | None:
+def model_identity(section: EngineSection | None) -> dict[str, Any] | None:
     """What identifies a model in a digest: weights, prompt, and what changes its numbers."""
     if section is None:
         return None
@@ -128,7 +134,7 @@ def model_identity(section: ModelSection | None) -> dict[str, Any] | None:
     return {
         "model": Path(section.model).name if is_folder else section.model,
         "fingerprint": fingerprint(section.model),
-        "system": section.system,
+        **({"system": section.system} if isinstance(section, ModelSection) else {}),
         "device": section.device,  # a CPU computes in float32
         **arguments,
     }

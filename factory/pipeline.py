@@ -12,16 +12,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from factory.cluster import open_cluster
+from factory.core.prompts import SolvePrompt
 from factory.core.recipe import Recipe
 from factory.errors import InputError
 from factory.identity import check_folder, job_manifest
 from factory.job import ROLES, Job
 from factory.job_folder import JOB_FILE, JobFolder
-from factory.job_stages import Stage, stages_of
+from factory.job_stages import Stage, check_sandbox, stages_of
 from factory.models import check_model
 from factory.problem_checks import checked_problems
 from factory.publish import publish
 from factory.recipes import load_recipe
+from factory.reuse import take_evidence
 from factory.stages import pending_problems, run_stage
 from schemas.arrow import arrow_schema, to_row
 from schemas.manifest import Manifest, write_atomically, write_manifest
@@ -51,21 +53,31 @@ def unwatched(run: StageRun) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def label(job: Job, out: Path, watch: Watch) -> Manifest:
+def label(job: Job, out: Path, watch: Watch, evidence_of: Path | None = None) -> Manifest:
     """Runs a job, or goes on with one that was interrupted, and publishes its dataset.
+
+    `evidence_of` is the folder of a job whose rollouts this one takes over, where it would buy the
+    same: another teacher or another rule then costs no rollout.
 
     Everything that can be wrong with the input is found before anything is written or started.
     Raises InputError for it.
     """
     recipe = load_recipe_or_refuse(job.recipe)
     _check_roles(job, recipe)
-    for role in ROLES:
+    for role in ("generator", "completer"):
         if (section := getattr(job, role)) is not None:
-            check_model(role, section)
+            check_model(role, section, SolvePrompt(system=section.system)("1 + 1 = ?").messages)
+    if recipe.teaching and job.teacher:
+        form = recipe.teaching.form
+        check_model("teacher", job.teacher, form.prompt("1 + 1 = ?", ("2",)).messages)
+        if form.runs_code:
+            check_sandbox(job.sandbox)
     manifest = job_manifest(job, recipe)
     out = out.resolve()
     folder = JobFolder(path=out)
     found = check_folder(out, manifest)
+    if evidence_of is not None:
+        take_evidence(evidence_of, out, manifest)
     has_solutions = _store_problems(job, recipe, folder, manifest if found is None else found)
     if found:
         manifest = replace(manifest, stages=found.stages, audit=found.audit)
@@ -92,6 +104,15 @@ def _check_roles(job: Job, recipe: Recipe) -> None:
     """Raises InputError when the recipe needs a model that the job does not name."""
     if recipe.teaching and job.teacher is None:
         raise InputError(f"recipe {recipe.name!r} asks a teacher: add 'teacher: {{model: ...}}'")
+    if job.teacher and recipe.teaching is None:
+        raise InputError(
+            f"recipe {recipe.name!r} asks no teacher: remove 'teacher', or name a recipe that does"
+        )
+    if recipe.teaching and job.output.format == "arrow":
+        raise InputError(
+            "output.format: a job with a teacher publishes parts that Arrow datasets have no room "
+            "for: take 'parquet'"
+        )
     if not recipe.has_given_labels and job.generator is None and job.completer is None:
         raise InputError(
             f"recipe {recipe.name!r} needs rollouts: add 'generator: {{model: ...}}', or "

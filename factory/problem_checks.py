@@ -33,7 +33,8 @@ def checked_problems(job: Job, recipe: Recipe) -> Iterator[ProblemGroup]:
     in the context of the model that has to read it.
     """
     if recipe.has_given_labels:
-        yield from map(_with_given_labels, read_problems(job.problems, recipe.step_style))
+        problems = read_problems(job.problems, recipe.step_style, with_labels=True)
+        yield from map(_with_given_labels, problems)
         return
     readers = {
         True: _LengthCheck(job.completing),

@@ -33,8 +33,13 @@ class PlacedProblem:
     group: ProblemGroup
 
 
-def read_problems(section: ProblemsSection, step_style: StepStyle) -> Iterator[PlacedProblem]:
+def read_problems(
+    section: ProblemsSection, step_style: StepStyle, *, with_labels: bool = False
+) -> Iterator[PlacedProblem]:
     """The problems in input order, given solutions split into steps but not graded.
+
+    Labels are read where they are asked for or their column is named; else such a column is
+    metadata like any other.
 
     Raises InputError naming file, line and field: a missing file or column, malformed JSON, an
     empty question or answer, a problem_id that occurs twice, a solution without steps.
@@ -42,6 +47,8 @@ def read_problems(section: ProblemsSection, step_style: StepStyle) -> Iterator[P
     places: dict[str, str] = {}
     for row in islice(input_rows(section), section.limit):
         columns = _columns(row, section)
+        if not with_labels and "labels" not in section.columns:
+            columns["labels"] = None
         group = _group(row, columns, step_style)
         if group.problem_id in places:
             named = columns["problem_id"]
@@ -134,7 +141,10 @@ def _given_solutions(
     problem_id: str,
     step_style: StepStyle,
 ) -> Iterator[Solution]:
-    """Each given solution once, as a text or as a list of steps; the first one's labels count."""
+    """Each given solution once, as a text or as a list of steps.
+
+    Where two rows give one text different labels for a step, it has none.
+    """
     given = row.values[column] if column else []
     if not isinstance(given, list):
         raise InputError(
@@ -153,7 +163,10 @@ def _given_solutions(
         solution_id = content_id(problem_id, "".join(steps))
         seen[solution_id] = seen.get(solution_id, 0) + 1
         steps_of[solution_id] = steps
-        labels_of.setdefault(solution_id, own)
+        known = labels_of.setdefault(solution_id, own)
+        labels_of[solution_id] = tuple(
+            a if a == b else None for a, b in zip(known, own, strict=True)
+        )
     for solution_id, steps in steps_of.items():
         yield Solution(
             solution_id=solution_id,

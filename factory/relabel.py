@@ -25,6 +25,10 @@ def relabel(folder: Path, recipe_name: str, out: Path) -> Manifest:
     recipe = load_recipe_or_refuse(recipe_name)
     source = manifest_in(folder)
     evidence = [] if source is None else JobFolder(path=folder).evidence(source.recipe)
+    if source is not None and not evidence and JobFolder(path=folder).estimate.files():
+        raise InputError(
+            f"the teacher has not judged anything in {folder} yet: finish the job first"
+        )
     if source is None or not evidence:
         raise InputError(
             f"{folder} holds no evidence: give the folder that 'prm-factory label' made with --out"
@@ -57,7 +61,9 @@ def unfinished(folder: Path) -> str | None:
     """A line for a person when the job in `folder` has problems without evidence, else `None`."""
     job = JobFolder(path=folder)
     num_problems = sum(pq.read_metadata(f).num_rows for f in job.problems.glob("*.parquet"))
-    stored = (pq.read_table(f, columns=["problem_id"]) for f in job.estimate.files())
+    manifest = manifest_in(folder)
+    files = job.evidence(manifest.recipe) if manifest else []
+    stored = (pq.read_table(f, columns=["problem_id"]) for f in files)
     num_stored = len({i for table in stored for i in table["problem_id"].to_pylist()})
     if num_stored >= num_problems:
         return None

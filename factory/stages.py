@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from factory.errors import InputError
-from factory.job import ModelSection
+from factory.job import EngineSection
 from schemas.records import Status
 from workers.engine import Engine
 from workers.grading import Grader
@@ -76,7 +76,7 @@ class StageFolder:
 class Opener:
     """Opens the engine a model section describes; runs inside the worker."""
 
-    section: ModelSection
+    section: EngineSection
 
     def __call__(self) -> Engine:
         section = self.section
@@ -88,7 +88,7 @@ def run_stage(
     source: list[Path],
     stage: StageFolder,
     program: Program,
-    section: ModelSection,
+    section: EngineSection,
     tally: Any,
     open_engine: Callable[[], Engine] | None = None,
     open_tool: Callable[[], Any] = Grader,
@@ -151,7 +151,7 @@ def pending_problems(source: list[Path], stage: StageFolder) -> dict[str, str]:
     return found
 
 
-def _check_resources(section: ModelSection) -> None:
+def _check_resources(section: EngineSection) -> None:
     """Engines that no node can hold would wait for ever without a word.
 
     Raises InputError.
@@ -168,7 +168,7 @@ def _check_resources(section: ModelSection) -> None:
             )
 
 
-def num_gpus(section: ModelSection) -> float:
+def num_gpus(section: EngineSection) -> float:
     """GPUs to reserve per engine: as said, or as many as it runs in parallel on."""
     if section.num_gpus is not None:
         return section.num_gpus
@@ -184,7 +184,7 @@ def _has_gpus() -> bool:
     return ray.cluster_resources().get("GPU", 0) > 0
 
 
-def _placement(section: ModelSection) -> dict[str, Any]:
+def _placement(section: EngineSection) -> dict[str, Any]:
     """Workers, what each reserves, and how many blocks each has at a time."""
     from ray.data import ActorPoolStrategy
 

@@ -161,7 +161,7 @@ class PublishedChain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedConsensus:
-    """A solution whose first error teacher and labels agree on, cut behind it (arXiv 2501.07301)."""
+    """A solution on whose first error both agree, cut behind it (arXiv 2501.07301)."""
 
     prompt: str
     completions: tuple[str, ...]

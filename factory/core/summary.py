@@ -20,6 +20,8 @@ class Summary:
     num_solutions: int = 0
     """Published."""
     num_solutions_correct: int = 0
+    num_solutions_graded: int = 0
+    """Of which somebody knows whether they end right."""
     num_steps: int = 0
     num_good: int = 0
     num_bad: int = 0
@@ -95,6 +97,7 @@ class Summary:
         labels = Counter(row.step_labels)
         self.num_solutions += 1
         self.num_solutions_correct += row.is_correct is True
+        self.num_solutions_graded += row.is_correct is not None
         self.num_without_error += row.first_error is None
         self.num_steps += len(row.step_labels)
         self.num_good += labels[True]

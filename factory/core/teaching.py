@@ -1,6 +1,6 @@
 """The half of a recipe that is about the teacher: what it is asked, and what is kept of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from factory.core.consensus import (
@@ -18,6 +18,8 @@ from schemas.rationales import Rationale
 from schemas.records import ProblemGroup, Solution
 
 NO_MAJORITY = "no majority among the rationales"
+OUTVOTED = "outvoted by the other rationales"
+REPRESENTED = "another rationale of the same verdict stands for it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,9 @@ class Teaching:
     """Texts per solution."""
     sampling: Sampling = Sampling(temperature=0.6, max_tokens=4096)
     """`max_tokens` is for a whole text, however often it pauses."""
+    thinks: bool = False
+    """Whether the teacher thinks before it answers: what comes before `</think>` is then left
+    alone, code in it too. The form's opening has to be empty."""
     max_redraws: int = 4
     """Sections, or whole texts, drawn again before a rationale is given up."""
 
@@ -74,9 +79,11 @@ def judged(
     `labels` are those of its solutions in order, `None` where undecided.
     """
     found = [
-        (solution, rationale, reading, curation.consensus(own, reading, rationale.num_tokens))
+        (solution, rationale, reading_of(rationale), decision)
         for solution, own in zip(group.solutions, labels, strict=True)
-        for rationale, reading in _heard(solution, curation)
+        for rationale, decision in zip(
+            solution.rationales, _decisions(solution, own, curation), strict=True
+        )
     ]
     candidates = curation.limits(
         [
@@ -94,18 +101,26 @@ def judged(
     )
 
 
-def _heard(solution: Solution, curation: Curation) -> Iterator[tuple[Rationale, Reading]]:
-    readings = [(rationale, reading_of(rationale)) for rationale in solution.rationales]
-    if not curation.is_voted or not readings:
-        yield from readings
-        return
-    winner = voted(reading for _, reading in readings)
-    if winner is not None:
-        yield next((r, reading) for r, reading in readings if reading == winner)
-        return
-    readable = [r for r, reading in readings if reading.reason is None]
-    reason = NO_MAJORITY if readable else readings[0][1].reason
-    yield readings[0][0], Reading(reason=reason)
+def _decisions(
+    solution: Solution, labels: Sequence[bool | None], curation: Curation
+) -> list[Decision]:
+    """One per rationale. Of several that vote the first of the winning side that can be kept is."""
+    readings = [reading_of(rationale) for rationale in solution.rationales]
+    alone = [
+        curation.consensus(labels, reading, rationale.num_tokens)
+        for rationale, reading in zip(solution.rationales, readings, strict=True)
+    ]
+    if not curation.is_voted:
+        return alone
+    winner = voted(readings)
+    decisions: list[Decision] = []
+    for reading, decision in zip(readings, alone, strict=True):
+        if reading.reason is None and reading != winner:
+            decision = Decision(reason=NO_MAJORITY if winner is None else OUTVOTED)
+        elif decision.keep and any(d.keep for d in decisions):
+            decision = Decision(reason=REPRESENTED)
+        decisions.append(decision)
+    return decisions
 
 
 def teacher_verdicts(solution: Solution) -> tuple[bool | None, ...]:
@@ -116,10 +131,10 @@ def teacher_verdicts(solution: Solution) -> tuple[bool | None, ...]:
 
 
 def kept(found: Sequence[JudgedRationale]) -> dict[str, Decision]:
-    """By solution: kept if one of its rationales is, else dropped as the first of them."""
+    """By solution: kept if one of its rationales is, else dropped as the first not outvoted."""
     decisions: dict[str, Decision] = {}
     for one in found:
-        known = decisions.get(one.solution.solution_id)
-        if known is None or (not known.keep and one.candidate.decision.keep):
-            decisions[one.solution.solution_id] = one.candidate.decision
+        known, decision = decisions.get(one.solution.solution_id), one.candidate.decision
+        if known is None or known.reason == OUTVOTED or (decision.keep and not known.keep):
+            decisions[one.solution.solution_id] = decision
     return decisions

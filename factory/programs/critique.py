@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from factory.core.teachers.form import CONTRADICTION, Reading
+from factory.core.teachers.form import CONTRADICTION, OWN_OUTPUT, Reading
 from factory.core.teaching import Teaching
 from schemas.generation import Completion, FinishReason, Prompt
 from schemas.ids import seed_from
@@ -18,6 +18,8 @@ from workers.sandbox import CellResult, CellStatus
 
 TOO_LONG_FOR_TEACHER = "longer than the teacher's context"
 CUT = "cut at the token limit"
+CUT_BY_CONTEXT = "cut at the end of the teacher's context"
+THOUGHTS_END = "</think>"
 CODE_WITHOUT_END = "code without end"
 
 
@@ -114,14 +116,18 @@ class _Writing:
     """Completions so far; each has a seed of its own."""
     redrawn: Counter[str] = field(default_factory=Counter)
     num_discarded: int = 0
+    num_thought: int = 0
+    """Tokens of thoughts."""
 
     async def rationale(self) -> Rationale:
         text, kept = self.prompt.prefix, list[_Section]()
+        if self.teaching.thinks:
+            text += (await self._think(text)).text
         problem: str | None = None
         while True:
-            section = await self._section(text, sum(s.num_tokens for s in kept))
-            problem = section.trouble or self._problem(section, text, step=len(kept))
-            if problem is None or self._is_final(problem):
+            section = await self._section(text, kept)
+            problem = section.trouble or self._problem(section, text, kept)
+            if problem is None or self._is_final(section, problem):
                 kept.append(section)
                 text += section.text
                 if problem or section.is_last or len(kept) > self.num_steps:
@@ -130,16 +136,30 @@ class _Writing:
             self.redrawn[problem] += 1
             self.num_discarded += section.num_tokens
 
-    def _is_final(self, problem: str) -> bool:
+    def _is_final(self, section: _Section, problem: str) -> bool:
         """Whether drawing again cannot help, or has been tried often enough."""
         is_spent = self.redrawn.total() >= self.teaching.max_redraws
-        return is_spent or problem == TOO_LONG_FOR_TEACHER
+        has_no_room = problem == TOO_LONG_FOR_TEACHER or (problem == CUT and not section.text)
+        return is_spent or has_no_room
 
-    def _problem(self, section: _Section, before: str, step: int) -> str | None:
+    def _problem(self, section: _Section, before: str, kept: Sequence[_Section]) -> str | None:
         form = self.teaching.form
+        whole = before + section.text
+        num_executed = sum(len(s.statuses) for s in (*kept, section))
         if section.is_last:
-            return form.read(before + section.text, self.num_steps).reason
-        return form.section_problem(section.text, step=step, num_executed=len(section.statuses))
+            claims_more = len(form.code_blocks(whole)) != num_executed
+            return form.read(whole, self.num_steps).reason or (OWN_OUTPUT if claims_more else None)
+        # The first section begins with what the prompt has put into the teacher's mouth.
+        text = section.text if kept else self.prompt.prefix + section.text
+        return form.section_problem(text, step=len(kept), num_executed=len(section.statuses))
+
+    async def _think(self, before: str) -> _Section:
+        """Thoughts up to their end: nothing in them is executed, judged or drawn again."""
+        completion = await self._complete(
+            before, self.teaching.sampling.max_tokens, (THOUGHTS_END,)
+        )
+        self.num_thought += completion.num_tokens
+        return _Section(text=completion.text + (completion.stop_string or ""))
 
     def _read(self, text: str, kept: Sequence[_Section], problem: str | None) -> Rationale:
         reading = self.teaching.form.read(text, self.num_steps)
@@ -150,7 +170,7 @@ class _Writing:
             text=text,
             verdicts=reading.verdicts,
             reason=reading.reason,
-            num_tokens=sum(section.num_tokens for section in kept),
+            num_tokens=self.num_thought + sum(section.num_tokens for section in kept),
             num_tokens_discarded=self.num_discarded,
             num_redrawn=self.redrawn.total() - self.redrawn[CONTRADICTION],
             num_contradictions=self.redrawn[CONTRADICTION] + (problem == CONTRADICTION),
@@ -158,8 +178,11 @@ class _Writing:
             num_code_failures=sum(status is not CellStatus.OK for status in statuses),
         )
 
-    async def _section(self, before: str, num_before: int) -> _Section:
-        form, budget = self.teaching.form, self.teaching.sampling.max_tokens
+    async def _section(self, before: str, kept: Sequence[_Section]) -> _Section:
+        form = self.teaching.form
+        budget = self.teaching.sampling.max_tokens - self.num_thought
+        budget -= sum(section.num_tokens for section in kept)
+        earlier = [status for section in kept for status in section.statuses]
         text, num_tokens, statuses = before, 0, list[CellStatus]()
 
         def ended(*, is_last: bool = False, trouble: str | None = None) -> _Section:
@@ -172,14 +195,16 @@ class _Writing:
             )
 
         while True:
-            if num_before + num_tokens >= budget:
+            if num_tokens >= budget:
                 return ended(trouble=CUT)
             try:
-                completion = await self._complete(text, budget - num_before - num_tokens)
+                completion = await self._complete(text, budget - num_tokens, form.stop)
             except PromptTooLong:
                 return ended(trouble=TOO_LONG_FOR_TEACHER)
             num_tokens += completion.num_tokens
             text += completion.text
+            if completion.finish_reason is FinishReason.CONTEXT:
+                return ended(trouble=CUT_BY_CONTEXT)
             if completion.finish_reason is not FinishReason.STOP:
                 return ended(trouble=CUT)
             if completion.stop_string is None:
@@ -193,14 +218,17 @@ class _Writing:
                 continue
             if len(statuses) >= form.max_code_blocks:
                 return ended(trouble=CODE_WITHOUT_END)
-            result = await self.sandbox.run([*form.code_blocks(text), code])
+            blocks, known = form.code_blocks(text), [*earlier, *statuses]
+            if len(blocks) != len(known):
+                return ended(trouble=OWN_OUTPUT)
+            # A block that had to be stopped would have to be stopped again: its state is lost.
+            replayed = [c for c, s in zip(blocks, known, strict=True) if s in _REPLAYED]
+            result = await self.sandbox.run([*replayed, code])
             statuses.append(result.status)
             text = form.with_output(text, _shown(result))
 
-    async def _complete(self, text: str, max_tokens: int) -> Completion:
-        sampling = replace(
-            self.teaching.sampling, max_tokens=max_tokens, stop=self.teaching.form.stop
-        )
+    async def _complete(self, text: str, max_tokens: int, stop: tuple[str, ...]) -> Completion:
+        sampling = replace(self.teaching.sampling, max_tokens=max_tokens, stop=stop)
         seed = seed_from(self.seed, self.num_drawn)
         self.num_drawn += 1
         [completion] = await self.engine.complete(
@@ -209,6 +237,7 @@ class _Writing:
         return completion
 
 
+_REPLAYED = (CellStatus.OK, CellStatus.ERROR)
 _STOPPED = {
     CellStatus.TIMEOUT: "TimeoutError: the code did not finish in time",
     CellStatus.MEMORY: "MemoryError: the code took too much memory",

@@ -12,8 +12,8 @@ differ, the paper's MC score of the bare problem is the generator's pass rate, a
 progress then compares two models; here the completer's own 32 rollouts from the bare problem stand
 in eq. 9 and eq. 10 (where both are one model, its samples do, as in the paper). What the paper
 leaves open is decided in `RelativeProgress`. The teacher judges up to the first error it finds, so
-labels behind the earlier of the two first errors are not compared. A section whose judgement
-contradicts its own executed check is drawn again, at most four times a rationale.
+labels behind the earlier of the two first errors are not compared. A section without an
+executed check, or whose judgement contradicts it, is drawn again, at most four times a rationale.
 """
 
 from factory.core.consensus import Agreement, Consensus
@@ -34,7 +34,7 @@ RECIPE = Recipe(
     planner=KByDifficulty(),
     labeler=RelativeProgress(threshold=0.8),
     teaching=Teaching(
-        form=GenPrmForm(),
+        form=GenPrmForm(needs_check=True),
         sampling=Sampling(temperature=0.6, max_tokens=8192),
         max_redraws=4,
     ),

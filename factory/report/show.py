@@ -130,7 +130,7 @@ def _solutions_line(s: dict[str, Any]) -> str:
         return "none: the dataset is empty"
     return (
         f"{s['num_solutions']:,} labelled, "
-        f"{percent(s['num_solutions_correct'], s['num_solutions'])} of them right, "
+        f"{percent(s['num_solutions_correct'], s['num_solutions_graded'])} of them right, "
         f"{percent(s['num_without_error'], s['num_solutions'])} without a bad step"
     )
 

@@ -147,6 +147,7 @@ def test_a_summary_adds_up() -> None:
         "num_problems_ok": 1,
         "num_solutions": 3,
         "num_solutions_correct": 1,
+        "num_solutions_graded": 2,
         "num_steps": 7,
         "num_good": 4,
         "num_bad": 2,

@@ -110,8 +110,11 @@ def test_given_labels_stand_beside_the_solutions_a_job_reads(tmp_path: Path) -> 
     assert (done.num_rows, done.num_written) == (4, 2)
     written = rows_of(out)
     assert [row["labels"] for row in written] == [[[True, True], [True]], [[True]]]
-    read = list(read_problems(ProblemsSection(path=str(out)), StepStyle.AUTO))
+    section = ProblemsSection(path=str(out))
+    read = list(read_problems(section, StepStyle.AUTO, with_labels=True))
     for problem, row in zip(read, written, strict=True):
+        given = [list(solution.given_labels) for solution in problem.group.solutions]
+        assert given == row["labels"]
         assert (problem.group.question, problem.group.answer) == (row["question"], "72")
         for given, steps in zip(problem.group.solutions, row["solutions"], strict=True):
             assert [step.strip() for step in given.steps] == steps

@@ -9,16 +9,23 @@ from typing import Any
 import pytest
 
 from factory.core.labelers import HardEstimation
+from factory.core.prompts import SolvePrompt
+from factory.core.teachers.genprm import GenPrmForm
 from factory.errors import InputError
 from factory.identity import check_folder, job_manifest
-from factory.job import Job, ModelSection
-from factory.models import check_model, context_length, fingerprint
+from factory.job import EngineSection, Job, ModelSection
+from factory.models import check_model, context_length, fingerprint, model_identity
 from factory.recipes import load_recipe
 from factory.toy import MODEL_DIR
 from schemas.manifest import Manifest, write_manifest
 from tests.factory.builders import group, store
 
 RECIPE = load_recipe("math-shepherd")
+
+
+def checked(role: str, section: ModelSection) -> None:
+    """With the turns a solver is sent."""
+    check_model(role, section, SolvePrompt(system=section.system)("1 + 1 = ?").messages)
 
 
 @pytest.fixture(autouse=True)
@@ -222,14 +229,14 @@ def test_the_fingerprint_does_not_read_the_readme(tmp_path: Path) -> None:
 @pytest.mark.parametrize("model", ["./none", "/none/here", "a/b/c", "none"])
 def test_a_model_folder_that_is_missing_is_refused(model: str) -> None:
     with pytest.raises(InputError, match=f"generator.model: folder {model} does not exist"):
-        check_model("generator", ModelSection(model=model))
+        checked("generator", ModelSection(model=model))
 
 
 def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no config.json, so it is no model"):
-        check_model("completer", ModelSection(model=str(tmp_path)))
-    check_model("completer", ModelSection(model=str(MODEL_DIR)))
-    check_model("completer", ModelSection(model="org/name"))
+        checked("completer", ModelSection(model=str(tmp_path)))
+    checked("completer", ModelSection(model=str(MODEL_DIR)))
+    checked("completer", ModelSection(model="org/name"))
 
 
 def refusing(folder: Path, template: str) -> str:
@@ -248,14 +255,14 @@ NO_SYSTEM = (
 def test_a_chat_template_that_takes_no_system_message_is_refused(tmp_path: Path) -> None:
     model = refusing(tmp_path, NO_SYSTEM)
     with pytest.raises(InputError, match=r"refuses a system message .*not supported.*: set") as e:
-        check_model("completer", ModelSection(model=model))
+        checked("completer", ModelSection(model=model))
     assert "set 'completer.system: null'" in str(e.value)
-    check_model("completer", ModelSection(model=model, system=None))
+    checked("completer", ModelSection(model=model, system=None))
 
 
 def test_a_chat_template_that_refuses_other_things_passes(tmp_path: Path) -> None:
     template = NO_SYSTEM.replace("'system'", "'tool'")
-    check_model("generator", ModelSection(model=refusing(tmp_path, template)))
+    checked("generator", ModelSection(model=refusing(tmp_path, template)))
 
 
 def test_a_cpu_engine_caps_a_context_nobody_asked_for(tmp_path: Path) -> None:
@@ -289,3 +296,19 @@ def test_a_damaged_model_configuration_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(InputError, match=r"config.json is damaged"):
         context_length(ModelSection(model=str(tmp_path)))
+
+
+def test_a_teacher_is_checked_with_the_turns_of_its_form(tmp_path: Path) -> None:
+    model = refusing(tmp_path, NO_SYSTEM)
+    section = EngineSection(model=model)
+    asked = GenPrmForm(system=None).prompt("1 + 1 = ?", ("2",)).messages
+    check_model("teacher", section, asked)
+    told = GenPrmForm().prompt("1 + 1 = ?", ("2",)).messages
+    with pytest.raises(InputError, match="a recipe of your own whose form has system=None"):
+        check_model("teacher", section, told)
+
+
+def test_a_teachers_identity_has_no_system_text() -> None:
+    identity = model_identity(EngineSection(model=str(MODEL_DIR)))
+    assert identity is not None
+    assert "system" not in identity

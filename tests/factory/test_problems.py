@@ -15,9 +15,6 @@ from factory.problems import read_problems
 from schemas.records import ProblemGroup, Verdict
 
 GOOD = {"question": "How many?", "answer": "72"}
-REAL_GSM8K = sorted(
-    (Path(__file__).parents[2] / ".." / "shared" / "data").glob("gsm8k_train_*.jsonl")
-)
 
 
 def read(path: Path | str, **fields: Any) -> list[ProblemGroup]:
@@ -254,9 +251,52 @@ def test_given_solutions_are_split_and_counted(tmp_path: Path) -> None:
     assert (once.steps, once.answer, once.num_tokens) == (("c",), None, None)
 
 
-@pytest.mark.parametrize("file", REAL_GSM8K)
-def test_real_gsm8k_is_read_without_a_mapping(file: Path) -> None:
-    groups = read(file)
-    assert len(groups) == 300
-    assert groups[0].answer == "72"
-    assert all(g.answer.lstrip("-").replace(".", "").isdigit() for g in groups)
+STEPS = {**GOOD, "solutions": [["a", "b"], "c"]}
+
+
+def given(path: Path) -> list[tuple[bool | None, ...]]:
+    section = ProblemsSection(path=str(path))
+    (problem,) = read_problems(section, StepStyle.AUTO, with_labels=True)
+    return [solution.given_labels for solution in problem.group.solutions]
+
+
+def test_labels_are_read_where_they_are_asked_for(tmp_path: Path) -> None:
+    path = written(tmp_path, {**STEPS, "labels": [[True, None], [False]]})
+    assert given(path) == [(True, None), (False,)]
+    (named,) = read(path, columns={"labels": "labels"})
+    assert [s.given_labels for s in named.solutions] == [(True, None), (False,)]
+    (unread,) = read(path)
+    assert [s.given_labels for s in unread.solutions] == [(), ()]
+    assert json.loads(unread.metadata or "") == {"labels": [[True, None], [False]]}
+
+
+def test_a_column_of_other_labels_is_metadata(tmp_path: Path) -> None:
+    (group,) = read(written(tmp_path, {**STEPS, "labels": ["algebra"]}))
+    assert json.loads(group.metadata or "") == {"labels": ["algebra"]}
+
+
+def test_labels_that_contradict_one_another_are_none(tmp_path: Path) -> None:
+    twice = {**GOOD, "solutions": [["a", "b"], ["a", "b"]], "labels": [[True, True], [True, False]]}
+    assert given(written(tmp_path, twice)) == [(True, None)]
+
+
+def test_other_labels_make_another_input(tmp_path: Path) -> None:
+    ids = set()
+    for labels in ([[True, True], [True]], [[True, False], [True]], [[True, None], [True]]):
+        path = written(tmp_path, {**STEPS, "labels": labels})
+        ids.add(read(path, columns={"labels": "labels"})[0].input_id)
+    assert len(ids) == 3
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([[True, True]], "one list of labels for each of the 2 solutions, not 1 lists"),
+        ("good", "one list of labels for each of the 2 solutions, not 'good'"),
+        ([[True], [True]], "solution 1, has 1 labels for 2 steps"),
+        ([["+", "-"], [True]], "solution 1, labels must be true, false or null"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(tmp_path: Path, labels: Any, message: str) -> None:
+    path = written(tmp_path, {**STEPS, "labels": labels})
+    assert message in refusal(path, columns={"labels": "labels"})

@@ -8,16 +8,20 @@ from typing import Any
 import pytest
 import yaml
 
-from factory.core.consensus import DISAGREES, UNBALANCED, UNDECIDED
+from factory.core.consensus import DISAGREES, TOO_LONG, UNBALANCED, UNDECIDED
 from factory.core.labelers import HardEstimation
 from factory.core.recipe import Recipe
 from factory.core.sft import NOT_IN_SECTIONS
 from factory.core.teachers.form import EMPTY
-from factory.core.teaching import NO_MAJORITY
+from factory.core.teaching import NO_MAJORITY, OUTVOTED, REPRESENTED
+from factory.errors import InputError
+from factory.identity import check_folder
 from factory.job import OutputSection
+from factory.job_folder import JobFolder
 from factory.publish import publish
 from factory.recipes import load_recipe
-from factory.relabel import relabel
+from factory.relabel import relabel, unfinished
+from factory.reuse import take_evidence
 from schemas.manifest import Manifest, write_manifest
 from schemas.rationales import Rationale
 from schemas.records import ProblemGroup, Solution, Verdict
@@ -168,6 +172,9 @@ def test_votes_decide_where_the_recipe_asks_for_them(tmp_path: Path) -> None:
         recipe=recipe,
     )
     assert loaded(dataset, "default")["consensus_reason"] == [None, NO_MAJORITY]
+    summary = manifest.summary
+    assert summary["num_rationales"] == 5
+    assert summary["rationales_dropped"] == {NO_MAJORITY: 2, OUTVOTED: 1, REPRESENTED: 1}
     assert manifest.summary["num_rationale_rows"] == 0
     assert loaded(dataset, "consensus")["solution_id"] == ["s-won"]
 
@@ -200,6 +207,9 @@ def test_given_labels_are_what_thinkprm_compares_with(tmp_path: Path) -> None:
     assert rows["s-1"]["prefix_label"] is False
     assert rows["s-1"]["cot"] == (f"<think>\n{chain}\n</think>\nIs the solution correct? No")
     assert rows["s-2"]["prefix_label"] is True
+    card = (dataset / "README.md").read_text(encoding="utf-8")
+    assert "The labels came with the problems; no rollout stands behind them." in card
+    assert "monte-carlo" not in card
 
 
 def test_another_rule_on_stored_rationales_asks_nobody(tmp_path: Path) -> None:
@@ -211,3 +221,39 @@ def test_another_rule_on_stored_rationales_asks_nobody(tmp_path: Path) -> None:
     assert manifest.recipe["name"] == "math-shepherd on genprm"
     assert manifest.recipe["teaching"] is not None
     assert manifest.summary["num_consensus"] == 1
+
+
+def test_a_longer_rationale_of_the_winning_side_gives_way_to_one_that_fits(tmp_path: Path) -> None:
+    recipe = load_recipe("qwen-consensus")
+    long, short = (rationale((True,) * 3, text=f"\\boxed{{-1}} {n}") for n in "ab")
+    solutions = judged("s", replace(long, num_tokens=5_000), short)
+    dataset, manifest = published(tmp_path, group("p", solutions), recipe=recipe)
+    assert manifest.summary["rationales_dropped"] == {TOO_LONG: 1}
+    assert loaded(dataset, "consensus")["solution_id"] == ["s"]
+
+
+def test_relabelling_says_when_the_teacher_is_not_done(tmp_path: Path) -> None:
+    job = tmp_path / "job"
+    store(job / "stages" / "estimate" / "pass-0000" / "a.parquet", [group("p"), group("q")])
+    store(job / "stages" / "problems" / "problems-1.parquet", [group("p"), group("q")])
+    write_manifest(job, manifest_of(load_recipe("genprm")))
+    with pytest.raises(InputError, match="the teacher has not judged anything"):
+        relabel(job, "math-shepherd", tmp_path / "out")
+    store(job / "stages" / "critique" / "pass-0000" / "a.parquet", [group("p")])
+    relabel(job, "math-shepherd", tmp_path / "out")
+    assert "1 of 2 problems" in (unfinished(job) or "")
+
+
+def test_rollouts_are_taken_over_where_they_would_be_the_same(tmp_path: Path) -> None:
+    source, out = tmp_path / "labels", tmp_path / "with-teacher"
+    store(source / "stages" / "estimate" / "pass-0000" / "a.parquet", [group("p")])
+    labels, genprm = (manifest_of(load_recipe(n)) for n in ("genprm-labels", "genprm"))
+    write_manifest(source, labels)
+    take_evidence(source, out, genprm)
+    assert JobFolder(path=out).estimate.stored().keys() == {"p"}
+    take_evidence(source, out, genprm)  # a second run leaves what is there
+    other = replace(genprm, evidence_digest="f" * 16)
+    with pytest.raises(InputError, match="made under evidence digest eeeeeeeeeeeeeeee"):
+        take_evidence(source, tmp_path / "other", other)
+    with pytest.raises(InputError, match="take over its rollouts by --evidence"):
+        check_folder(source, genprm)

@@ -13,7 +13,13 @@ from factory.core.teachers.genprm import GenPrmForm
 from factory.core.teachers.judge import JUDGE
 from factory.core.teachers.thinkprm import ThinkPrmForm
 from factory.core.teaching import Teaching
-from factory.programs.critique import CODE_WITHOUT_END, CUT, TOO_LONG_FOR_TEACHER, Critique
+from factory.programs.critique import (
+    CODE_WITHOUT_END,
+    CUT,
+    CUT_BY_CONTEXT,
+    TOO_LONG_FOR_TEACHER,
+    Critique,
+)
 from schemas.generation import Completion, FinishReason, Prompt, Sampling
 from schemas.rationales import Rationale
 from schemas.records import ProblemGroup, Status
@@ -192,7 +198,7 @@ BAD: dict[str, tuple[Completion | str | Exception, str]] = {
     ),
     "the end of the context": (
         Completion(text="<analyze> and", num_tokens=50, finish_reason=FinishReason.CONTEXT),
-        CUT,
+        CUT_BY_CONTEXT,
     ),
     "a prompt too long": (PromptTooLong("no room"), TOO_LONG_FOR_TEACHER),
 }  # type: ignore[dict-item]
@@ -237,3 +243,63 @@ def test_a_dropped_group_is_left_alone() -> None:
     program = Critique(teaching=Teaching(), seed=7)
     assert run(program(dropped, Admission(engine), Runs())) == dropped
     assert engine.calls == []
+
+
+def test_an_opening_is_part_of_the_first_section() -> None:
+    opening = "### Paragraph 1\n<analyze>\n"
+    form = replace(FORM, opening=opening)
+    assert rationale(writes(WHOLE), form=form).verdicts == (True, False)
+
+
+def test_code_in_thoughts_is_neither_executed_nor_held_against_the_teacher() -> None:
+    thoughts = "Hm. ```python\nprint(1)\n```\nSay <output></output>?\n</think>\n\n"
+    sandbox = Runs()
+
+    def reply(prompt: Prompt, seed: int) -> Completion | str | Exception:
+        if prompt.prefix:
+            return writes(thoughts + WHOLE)(prompt, seed)
+        return Completion(
+            text=thoughts.partition("</think>")[0],
+            num_tokens=7,
+            finish_reason=FinishReason.STOP,
+            stop_string="</think>",
+        )
+
+    found, engine = critique(reply, sandbox=sandbox, thinks=True)
+    assert engine.calls[0].sampling.stop == ("</think>",)
+    (only,) = found.solutions[0].rationales
+    assert (only.verdicts, only.reason) == ((True, False), None)
+    assert (only.num_tokens, only.num_code_blocks, len(sandbox.cells)) == (57, 2, 2)
+
+
+class LoopsOnce(Runs):
+    """The first cell takes too long, whenever it is run."""
+
+    async def run(self, cells: Sequence[str]) -> CellResult:
+        assert not any("while" in cell for cell in cells[:-1]), "a stopped block is not replayed"
+        if "while" in cells[-1]:
+            return CellResult(output="", status=CellStatus.TIMEOUT)
+        return await super().run(cells)
+
+
+def test_a_block_that_was_stopped_does_not_stop_those_behind_it() -> None:
+    looping = section(1, "while True: pass", "TimeoutError: the code did not finish in time", "Yes")
+    second = section(2, "print(4 + 1 == 6)", "False", "No")
+    found = rationale(writes(f"{looping}\n\n{second}\n\nDone."), sandbox=LoopsOnce())
+    assert found.verdicts == (True, False)
+    assert (found.num_code_blocks, found.num_code_failures) == (2, 1)
+
+
+def test_output_that_the_teacher_made_up_is_no_rationale() -> None:
+    """Fences and tags that the stop strings miss: nothing was executed."""
+    made_up = WHOLE.replace("```\n[Code", "``` \n[Code").replace("</output>", "</Output>")
+    sandbox = Runs()
+    found = rationale(writes(made_up), sandbox=sandbox, max_redraws=0)
+    assert found.verdicts == ()
+    assert found.reason is not None
+
+
+def test_a_budget_that_is_used_up_is_not_drawn_again() -> None:
+    limited = Sampling(temperature=0.6, max_tokens=20)
+    found = rationale(writes(WHOLE), sampling=limited)
+    assert (found.reason, found.num_redrawn, found.num_tokens) == (CUT, 0, 20)

@@ -56,7 +56,9 @@ def test_genprm_is_relative_progress_of_four_fifths() -> None:
 
 @pytest.mark.parametrize("name", ["genprn", "", "math_shepherd", "../genprm"])
 def test_an_unknown_recipe_lists_the_known(name: str) -> None:
-    with pytest.raises(ValueError, match=r"unknown recipe.*genprm, genprm-labels, math-shepherd") as refused:
+    with pytest.raises(
+        ValueError, match=r"unknown recipe.*genprm, genprm-labels, math-shepherd"
+    ) as refused:
         load_recipe(name)
     assert ".py file" in str(refused.value)
 

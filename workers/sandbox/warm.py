@@ -42,3 +42,4 @@ def up() -> None:
         exec(_ON_FIRST_USE, {"__name__": "warm"})
     numpy_random = importlib.import_module("numpy.random")
     numpy_random.seed(0)
+    importlib.import_module("sympy.core.random").seed(0)
