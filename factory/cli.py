@@ -189,7 +189,7 @@ def recipes() -> None:
 @app.command()
 def demo(
     out_folder: Out = Path("build/demo"),
-    problems: Annotated[int, typer.Option(help="How many toy problems to label.")] = 24,
+    problems: Annotated[int, typer.Option(help="How many toy problems to label.")] = 16,
 ) -> None:
     """Label problems with known truth by the tiny model that ships, and compare."""
     from factory.demo import run_demo
