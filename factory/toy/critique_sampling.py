@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from factory.core.teachers.genprm import GenPrmForm
 from factory.toy.checks import run_checks
 from factory.toy.critiques import user_text
+from factory.toy.sampling import open_vllm
 from factory.toy.tokenizer import ASSISTANT, END, USER
 
 FORM = GenPrmForm()
@@ -75,21 +75,8 @@ def _gone_on(before: Written, part: Part) -> Written:
 
 
 def load_vllm(model: Path) -> PartSampler:
-    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-    from vllm import LLM, SamplingParams
-
-    llm = LLM(
-        model=str(model),
-        dtype="float32",
-        enforce_eager=True,
-        kv_cache_memory_bytes=256 << 20,
-        block_size=32,
-        max_model_len=MAX_LENGTH,
-        max_num_seqs=128,
-        enable_chunked_prefill=False,
-        enable_prefix_caching=True,
-    )
+    llm = open_vllm(model, MAX_LENGTH, cache_bytes=256 << 20)
+    from vllm import SamplingParams
 
     def sample(texts: Sequence[str], temperature: float, seed: int) -> list[Part]:
         settings = [

@@ -7,11 +7,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from schemas.records import Verdict
+from tests.workers.processes import parents
 from workers.grading import Grader, GraderSettings
 
 BOMB = "9^{9^{9^{9}}}-1"
@@ -28,21 +28,8 @@ def grader() -> Iterator[Grader]:
     made.close()
 
 
-def _parents() -> dict[int, int]:
-    """Parent of every process that is not a zombie."""
-    found = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
-        except OSError:
-            continue
-        if state != "Z":
-            found[int(stat.parent.name)] = int(parent)
-    return found
-
-
 def _children(parent: int) -> list[int]:
-    return [pid for pid, its_parent in _parents().items() if its_parent == parent]
+    return [pid for pid, its_parent in parents().items() if its_parent == parent]
 
 
 def _workers(grader: Grader) -> list[int]:
@@ -165,7 +152,7 @@ def test_closing_ends_every_process_even_in_the_middle_of_a_check() -> None:
     thread.join()
     assert time.monotonic() - start < 2
     assert "closed" in str(errors[0])
-    assert _wait_for(lambda: not family & _parents().keys())
+    assert _wait_for(lambda: not family & parents().keys())
 
 
 def test_a_killed_host_leaves_no_orphan() -> None:
@@ -183,4 +170,4 @@ def test_a_killed_host_leaves_no_orphan() -> None:
     host.kill()
     host.wait()
     host.stdout.close()
-    assert _wait_for(lambda: not family & _parents().keys())
+    assert _wait_for(lambda: not family & parents().keys())

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.workers.processes import parents
 from workers.sandbox import CellResult, CellStatus, Limits, Sandbox, SandboxUnavailable
 from workers.sandbox.launch import BUBBLEWRAP, LANDLOCK
 
@@ -36,24 +37,11 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     made.close()
 
 
-def _parents() -> dict[int, int]:
-    """Parent of every process that is not a zombie."""
-    found = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
-        except OSError:
-            continue
-        if state != "Z":
-            found[int(stat.parent.name)] = int(parent)
-    return found
-
-
 def _descendants(root: int) -> list[int]:
-    parents = _parents()
+    known = parents()
     found = [root]
     for pid in found:
-        found += [child for child, parent in parents.items() if parent == pid]
+        found += [child for child, parent in known.items() if parent == pid]
     return found[1:]
 
 
@@ -114,7 +102,7 @@ def test_close_ends_every_process_and_every_caller(sandbox: Sandbox) -> None:
         for cell in cells:
             with pytest.raises(SandboxUnavailable, match="closed"):
                 await cell
-        assert _wait_for(lambda: not set(family) & set(_parents()))
+        assert _wait_for(lambda: not set(family) & set(parents()))
 
     asyncio.run(close_midway())
     with pytest.raises(SandboxUnavailable, match="closed"):
@@ -144,7 +132,7 @@ def test_nothing_outlives_an_owner_killed_with_cells_under_way(sandbox: Sandbox)
     owner.kill()
     owner.wait()
     owner.stdout.close()
-    assert _wait_for(lambda: not set(family) & set(_parents()))
+    assert _wait_for(lambda: not set(family) & set(parents()))
 
 
 def test_what_was_tried_and_what_to_do_is_said_where_nothing_works() -> None:
