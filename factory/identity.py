@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from factory.core.recipe import Recipe
+from factory.core.teaching import Teaching
 from factory.errors import InputError, shortened
 from factory.job import Job
 from factory.models import model_identity
@@ -26,7 +27,6 @@ def job_manifest(job: Job, recipe: Recipe) -> Manifest:
         "generator": None if recipe.has_given_labels else model_identity(job.generator),
         "completer": None if recipe.has_given_labels else model_identity(job.completing),
     }
-    teacher = {"teacher": model_identity(job.teacher)} if recipe.teaching else {}
     described = recipe_description(recipe, job.recipe)
     evidence_digest = digest_of(
         {
@@ -38,7 +38,8 @@ def job_manifest(job: Job, recipe: Recipe) -> Manifest:
             "schema": SCHEMA_VERSION,
         }
     )
-    models |= teacher
+    if recipe.teaching:
+        models["teacher"] = _teacher_identity(job, recipe.teaching)
     return Manifest(
         digest=label_digest(evidence_digest, described, models),
         evidence_digest=evidence_digest,
@@ -49,6 +50,15 @@ def job_manifest(job: Job, recipe: Recipe) -> Manifest:
         versions=package_versions(),
         problems=_shareable(job.problems.path),
     )
+
+
+def _teacher_identity(job: Job, teaching: Teaching) -> dict[str, Any] | None:
+    """The teacher, and what the code it writes may cost: a stopped check is another text."""
+    identity = model_identity(job.teacher)
+    if identity is None or not teaching.form.runs_code:
+        return identity
+    limits = {"wall_s": job.sandbox.wall_s, "memory_mb": job.sandbox.memory_mb}
+    return {**identity, "code_limits": limits}
 
 
 def _shareable(path: str) -> str:

@@ -312,3 +312,21 @@ def test_a_teachers_identity_has_no_system_text() -> None:
     identity = model_identity(EngineSection(model=str(MODEL_DIR)))
     assert identity is not None
     assert "system" not in identity
+
+
+def test_what_a_teachers_code_may_cost_is_part_of_the_labels_and_not_of_the_evidence(
+    tmp_path: Path,
+) -> None:
+    teacher = {"model": str(MODEL_DIR), "device": "cpu"}
+
+    def manifest(recipe: str, **sandbox: Any) -> Manifest:
+        content = {"problems": {"path": "p.jsonl"}, "generator": teacher, "teacher": teacher}
+        job = Job.model_validate({**content, "recipe": recipe, "sandbox": sandbox})
+        return job_manifest(job, load_recipe(recipe))
+
+    one, other = manifest("genprm"), manifest("genprm", wall_s=1.0)
+    assert one.digest != other.digest
+    assert one.evidence_digest == other.evidence_digest
+    assert manifest("genprm", num_processes=7).digest == one.digest
+    judge, patient = manifest("qwen-consensus"), manifest("qwen-consensus", wall_s=1.0)
+    assert judge.digest == patient.digest
