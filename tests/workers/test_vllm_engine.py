@@ -97,10 +97,24 @@ def test_a_prompt_as_long_as_the_context_is_too_long() -> None:
 def test_the_end_of_the_context_is_not_the_end_of_max_tokens(
     num_prompt: int, num_tokens: int, vllms: str, ours: FinishReason
 ) -> None:
-    answer = SimpleNamespace(text="x", token_ids=[7] * num_tokens, finish_reason=vllms)
+    answer = SimpleNamespace(
+        text="x", token_ids=[7] * num_tokens, finish_reason=vllms, stop_reason=None
+    )
     output = SimpleNamespace(outputs=[answer], prompt_token_ids=[7] * num_prompt)
     completion = Dialect(PlainTokenizer(), context_length=8).completion(output)
     assert completion == Completion(text="x", num_tokens=num_tokens, finish_reason=ours)
+
+
+@pytest.mark.parametrize(("vllms", "ours"), [("```\n", "```\n"), (2, None), (None, None)])
+def test_a_completion_tells_the_string_it_stopped_at(
+    vllms: str | int | None, ours: str | None
+) -> None:
+    """vLLM names the id of a stop token there too."""
+    answer = SimpleNamespace(text="x", token_ids=[7], finish_reason="stop", stop_reason=vllms)
+    output = SimpleNamespace(outputs=[answer], prompt_token_ids=[7])
+    completion = Dialect(PlainTokenizer(), context_length=8).completion(output)
+    assert completion is not None
+    assert completion.stop_string == ours
 
 
 @pytest.mark.parametrize("seed", [-1, 2**63])
