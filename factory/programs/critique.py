@@ -122,7 +122,7 @@ class _Writing:
     async def rationale(self) -> Rationale:
         text, kept = self.prompt.prefix, list[_Section]()
         if self.teaching.thinks:
-            text += (await self._think(text)).text
+            text += await self._think(text)
         problem: str | None = None
         while True:
             section = await self._section(text, kept)
@@ -153,13 +153,19 @@ class _Writing:
         text = section.text if kept else self.prompt.prefix + section.text
         return form.section_problem(text, step=len(kept), num_executed=len(section.statuses))
 
-    async def _think(self, before: str) -> _Section:
-        """Thoughts up to their end: nothing in them is executed, judged or drawn again."""
-        completion = await self._complete(
-            before, self.teaching.sampling.max_tokens, (THOUGHTS_END,)
-        )
+    async def _think(self, before: str) -> str:
+        """Thoughts up to their end: nothing in them is executed, judged or drawn again.
+
+        None where the prompt has no room for any: the first section will say so.
+        """
+        try:
+            completion = await self._complete(
+                before, self.teaching.sampling.max_tokens, (THOUGHTS_END,)
+            )
+        except PromptTooLong:
+            return ""
         self.num_thought += completion.num_tokens
-        return _Section(text=completion.text + (completion.stop_string or ""))
+        return completion.text + (completion.stop_string or "")
 
     def _read(self, text: str, kept: Sequence[_Section], problem: str | None) -> Rationale:
         reading = self.teaching.form.read(text, self.num_steps)

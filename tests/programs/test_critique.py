@@ -272,6 +272,11 @@ def test_code_in_thoughts_is_neither_executed_nor_held_against_the_teacher() -> 
     assert (only.num_tokens, only.num_code_blocks, len(sandbox.cells)) == (57, 2, 2)
 
 
+def test_a_prompt_that_leaves_no_room_for_thoughts_is_a_counted_reason() -> None:
+    found = rationale(lambda prompt, seed: PromptTooLong("no room"), thinks=True)
+    assert found.reason == TOO_LONG_FOR_TEACHER
+
+
 class LoopsOnce(Runs):
     """The first cell takes too long, whenever it is run."""
 
