@@ -16,7 +16,7 @@ from factory.core.prompts import SolvePrompt
 from factory.core.recipe import Recipe
 from factory.errors import InputError
 from factory.identity import check_folder, job_manifest
-from factory.job import ROLES, Job
+from factory.job import ROLES, EngineSection, Job
 from factory.job_folder import JOB_FILE, JobFolder
 from factory.job_stages import Stage, check_sandbox, stages_of
 from factory.models import check_model
@@ -24,10 +24,11 @@ from factory.problem_checks import checked_problems
 from factory.publish import publish
 from factory.recipes import load_recipe
 from factory.reuse import take_evidence
-from factory.stages import pending_problems, run_stage
+from factory.stages import Opener, pending_problems, run_stage
 from schemas.arrow import arrow_schema, to_row
 from schemas.manifest import Manifest, write_atomically, write_manifest
 from schemas.records import ProblemGroup
+from workers.engine import Engine
 from workers.tally import Tally, engine_summary
 
 ROWS_PER_PROBLEMS_FILE = 5_000
@@ -53,11 +54,20 @@ def unwatched(run: StageRun) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def label(job: Job, out: Path, watch: Watch, evidence_of: Path | None = None) -> Manifest:
+def label(
+    job: Job,
+    out: Path,
+    watch: Watch,
+    evidence_of: Path | None = None,
+    *,
+    opener: Callable[[EngineSection], Callable[[], Engine]] = Opener,
+) -> Manifest:
     """Runs a job, or goes on with one that was interrupted, and publishes its dataset.
 
     `evidence_of` is the folder of a job whose rollouts this one takes over, where it would buy the
     same: another teacher or another rule then costs no rollout.
+
+    `opener` says what a worker calls to get the engine of a section.
 
     Everything that can be wrong with the input is found before anything is written or started.
     Raises InputError for it.
@@ -84,7 +94,7 @@ def label(job: Job, out: Path, watch: Watch, evidence_of: Path | None = None) ->
     write_atomically(out / JOB_FILE, job.model_dump_json(indent=2) + "\n")
     with open_cluster(_engine_cpus(job)):
         for stage in stages_of(job, recipe, folder, manifest, has_solutions):
-            manifest = run_watched(stage, manifest, watch)
+            manifest = run_watched(stage, manifest, watch, opener)
             write_manifest(out, manifest)
     if found and manifest.stages != found.stages:
         manifest = replace(manifest, audit={})  # it was about less evidence than there is now
@@ -179,7 +189,12 @@ def _write_problems(rows: list[dict[str, Any]], folder: Path, num_read: int) -> 
     pq.write_table(table, folder / f"problems-{num_read:09d}.parquet")
 
 
-def run_watched(stage: Stage, manifest: Manifest, watch: Watch) -> Manifest:
+def run_watched(
+    stage: Stage,
+    manifest: Manifest,
+    watch: Watch,
+    opener: Callable[[EngineSection], Callable[[], Engine]] = Opener,
+) -> Manifest:
     """One stage; its counters join the manifest, added to those of earlier runs."""
     import ray
 
@@ -202,6 +217,7 @@ def run_watched(stage: Stage, manifest: Manifest, watch: Watch) -> Manifest:
             program=stage.program,
             section=stage.section,
             tally=tally,
+            open_engine=opener(stage.section),
             open_tool=stage.open_tool,
         )
     counts = ray.get(tally.total.remote())

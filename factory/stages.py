@@ -68,7 +68,7 @@ class StageFolder:
         return folder
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Opener:
     """Opens the engine a model section describes; runs inside the worker."""
 
@@ -107,7 +107,7 @@ def run_stage(
     worked = wanted.repartition(target_num_rows_per_block=GROUPS_PER_BLOCK).map_batches(
         EngineWorker,
         fn_constructor_args=(
-            open_engine or Opener(section=section),
+            open_engine or Opener(section),
             open_tool,
             program,
             folder,

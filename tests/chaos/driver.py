@@ -1,0 +1,24 @@
+"""The command line on engines without a model: `python -m tests.chaos.driver label JOB --out OUT`.
+
+Everything but the engine is what `prm-factory` runs. CHAOS_DELAY_S says how long an engine takes
+for a call.
+"""
+
+import os
+from functools import partial
+
+from factory import pipeline
+from factory.cli import main
+from factory.job import EngineSection
+from tests.chaos.engine import OpenFragile
+
+DELAY = "CHAOS_DELAY_S"
+
+
+def open_fragile(section: EngineSection) -> OpenFragile:
+    return OpenFragile(delay_s=float(os.environ.get(DELAY, "0.1")))
+
+
+if __name__ == "__main__":
+    pipeline.label = partial(pipeline.label, opener=open_fragile)  # type: ignore[assignment]
+    main()
