@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 export HF_HUB_OFFLINE ?= 1
 export HF_HUB_DISABLE_TELEMETRY ?= 1
 
-.PHONY: env demo test test-all lint bench toy-model toy-teacher clean
+.PHONY: env demo test test-all lint bench bench-scale chaos toy-model toy-teacher clean
 
 env: $(READY)
 
@@ -41,6 +41,12 @@ lint: env
 
 bench: env
 	$(BIN)/python -m factory.bench
+
+bench-scale: env
+	$(BIN)/python -m factory.bench scale
+
+chaos: env
+	$(BIN)/pytest -m chaos
 
 toy-model: env
 	$(BIN)/python -m factory.toy.train --out build/toy-model

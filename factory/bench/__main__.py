@@ -39,12 +39,19 @@ def _consensus() -> None:
     measure(SCRATCH / "consensus")
 
 
+def _scale() -> None:
+    from factory.bench.scale import measure
+
+    measure(SCRATCH / "scale")
+
+
 PARTS: dict[str, Callable[[], None]] = {
     "saturation": _saturation,
     "grader": _grader,
     "labels": _labels,
     "sandbox": _sandbox,
     "consensus": _consensus,
+    "scale": _scale,
 }
 
 if __name__ == "__main__":

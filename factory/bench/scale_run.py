@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from factory.bench.scripted_world import problems, reply
+from factory.bench.scripted_world import problems, reply, short_reply
 from factory.bench.simulated_engine import OpenSimulated, Speed
 from factory.job import Job, ModelSection, ProblemsSection
 from factory.pipeline import StageRun, label
@@ -44,43 +44,74 @@ class Sample:
     num_tokens: int
 
 
-def run(folder: Path, num_engines: int, num_problems: int, speed: Speed) -> dict[str, Any]:
-    """Labels so many problems and returns the figures of the steady part."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What is run."""
+
+    num_processes: int
+    num_problems: int
+    speed: Speed
+    is_adaptive: bool
+    """The adaptive recipe; otherwise next to no work per problem."""
+
+
+def run(what: Run, folder: Path) -> dict[str, Any]:
+    """Labels so many problems, then does so again with everything done; returns the figures."""
     folder.mkdir(parents=True)
-    rows = "".join(json.dumps(row) + "\n" for row in problems(num_problems))
+    rows = "".join(json.dumps(row) + "\n" for row in problems(what.num_problems))
     (folder / "problems.jsonl").write_text(rows)
+    recipe = "scale_recipe.py" if what.is_adaptive else "scale_books_recipe.py"
     job = Job(
         problems=ProblemsSection(path=str(folder / "problems.jsonl")),
         generator=ModelSection(
-            model=str(MODEL_DIR), num_engines=num_engines, num_cpus=0.02, groups_in_flight=64
+            model=str(MODEL_DIR),
+            num_engines=what.num_processes,
+            num_cpus=0.02,
+            engine_args={"max_model_len": 8192},
         ),
-        recipe=str(Path(__file__).with_name("scale_recipe.py")),
+        recipe=str(Path(__file__).with_name(recipe)),
+    )
+    opened = OpenSimulated(
+        reply=reply if what.is_adaptive else short_reply,
+        speed=what.speed,
+        costs_folder=folder / "costs",
     )
     samples: list[Sample] = []
-    started_s = time.monotonic()
-    label(
+    stages: list[tuple[float, float]] = []
+    started_s, started_cpu_s = time.monotonic(), time.process_time()
+    manifest = label(
         job,
         folder / "out",
-        lambda stage: _sampled(stage, samples),
-        opener=lambda section: OpenSimulated(
-            reply=reply, speed=speed, costs_folder=folder / "costs"
-        ),
+        lambda stage: _sampled(stage, samples, stages),
+        opener=lambda section: opened,
     )
+    ended_s, ended_cpu_s = time.monotonic(), time.process_time()
+    [(stage_started_s, stage_ended_s)] = stages
+    rss_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    label(job, folder / "out", lambda stage: _sampled(stage, [], []), opener=lambda _: opened)
     return {
-        "num_engines": num_engines * speed.num_engines,
-        "num_processes": num_engines,
-        "num_problems": num_problems,
-        "speed": asdict(speed),
-        "wall_s": time.monotonic() - started_s,
-        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        **_steady(samples, num_engines, num_problems),
+        "num_engines": what.num_processes * what.speed.num_engines,
+        **asdict(what),
+        "prepare_s": stage_started_s - started_s,
+        "stage_s": stage_ended_s - stage_started_s,
+        "finish_s": ended_s - stage_ended_s,
+        "again_s": time.monotonic() - ended_s,
+        "driver_cpu_s": ended_cpu_s - started_cpu_s,
+        "driver_peak_rss_mb": rss_mb,
+        "num_rows": manifest.summary["num_solutions"],
+        "num_files": sum(path.is_file() for path in (folder / "out").rglob("*")),
+        **_steady(samples, what.num_processes, what.num_problems),
         **_workers(folder / "costs"),
     }
 
 
 @contextmanager
-def _sampled(stage: StageRun, samples: list[Sample]) -> Iterator[None]:
+def _sampled(
+    stage: StageRun, samples: list[Sample], stages: list[tuple[float, float]]
+) -> Iterator[None]:
+    """Follows the stage as a progress bar would."""
     stop = threading.Event()
+    started_s = time.monotonic()
 
     def follow() -> None:
         while not stop.wait(SAMPLE_INTERVAL_S):
@@ -93,6 +124,7 @@ def _sampled(stage: StageRun, samples: list[Sample]) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
+        stages.append((started_s, time.monotonic()))
 
 
 def _sample(tally: Any) -> Sample:
@@ -156,6 +188,6 @@ def _workers(folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    place, engines, number, speed_json = sys.argv[1:]
-    figures = run(Path(place).resolve(), int(engines), int(number), Speed(**json.loads(speed_json)))
+    told = json.loads(sys.argv[2])
+    figures = run(Run(**told | {"speed": Speed(**told["speed"])}), Path(sys.argv[1]).resolve())
     print(json.dumps(figures))

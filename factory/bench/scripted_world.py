@@ -54,6 +54,15 @@ def reply(prompt: Prompt, seed: int) -> Completion:
     return _said("".join(said), len(said))
 
 
+def short_reply(prompt: Prompt, seed: int) -> Completion:
+    """Two steps, the second of which is the answer."""
+    factors = _FACTORS.search(prompt.messages[-1].content)
+    assert factors is not None
+    answer = int(factors[1]) * int(factors[2]) + (seed % 2)
+    said = f"The answer is: \\boxed{{{answer}}}"
+    return _said(said if prompt.prefix else f"We multiply.\n\n{said}", 2)
+
+
 def _said(text: str, num_steps: int) -> Completion:
     return Completion(
         text=text, num_tokens=TOKENS_PER_STEP * num_steps, finish_reason=FinishReason.STOP

@@ -71,12 +71,14 @@ class FragileEngine:
         if self._dead:
             raise EngineDead(self._dead)
         completions = tuple(reply(prompt, seed) for seed in seeds)
+        tokens = sum(completion.num_tokens for completion in completions)
         stats = self._stats
         self._stats = replace(
             stats,
             num_requests=stats.num_requests + len(seeds),
             num_finished=stats.num_finished + len(seeds),
-            num_generated_tokens=stats.num_generated_tokens + sum(c.num_tokens for c in completions),
+            num_generated_tokens=stats.num_generated_tokens
+            + sum(c.num_tokens for c in completions),
         )
         return completions
 

@@ -1,7 +1,6 @@
 """The processes of a run: all that descend from this one, whoever started them and died since."""
 
 import ctypes
-import os
 import signal
 import time
 from pathlib import Path
@@ -80,7 +79,7 @@ def end(processes: list[psutil.Process]) -> None:
     """Kills these at once."""
     for process in processes:
         send(process, signal.SIGKILL)
-    psutil.wait_procs(processes, timeout=10)
+    wait_until_gone(processes, 10)
 
 
 def wait_until_gone(processes: list[psutil.Process], timeout_s: float) -> list[psutil.Process]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
     """Rows by solution, and what the manifest says of them."""

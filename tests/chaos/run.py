@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -44,16 +45,23 @@ class Scene:
         (folder / "tmp").mkdir()
         rows = "".join(json.dumps(row) + "\n" for row in problems(num_problems))
         (folder / "problems.jsonl").write_text(rows)
-        section = {"model": str(MODEL_DIR), "num_engines": 2, "groups_in_flight": 8}
+        section: dict[str, Any] = {"model": str(MODEL_DIR), "num_engines": 2, "groups_in_flight": 8}
+        section["engine_args"] = {"max_model_len": 8192}  # so that nobody loads a tokenizer
         job = {"problems": {"path": "problems.jsonl"}, "generator": section, "seed": 3}
         (folder / "job.yaml").write_text(yaml.safe_dump(job | {"output": {"rows_per_shard": 100}}))
 
     def start(self, out: Path) -> subprocess.Popen[bytes]:
         """The command, in a session of its own."""
-        command = [sys.executable, "-m", "tests.chaos.driver", "label", str(self.folder / "job.yaml")]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.chaos.driver",
+            "label",
+            str(self.folder / "job.yaml"),
+        ]
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
-                [*command, "--out", str(out)],
+                [*command, str(self.folder / "job.yaml"), "--out", str(out)],
                 env=self._environment | {"RAY_ADDRESS": self.machines.address},
                 stdout=log,
                 stderr=log,
@@ -122,15 +130,16 @@ def undisturbed(scene: Scene, out: Path) -> Published:
     return read_published(out)
 
 
-def disturbed(scene: Scene, out: Path, seed: int, kinds: list[str], num_kills: int) -> dict[str, Any]:
+def disturbed(
+    scene: Scene, out: Path, seed: int, kinds: list[str], num_kills: int
+) -> dict[str, Any]:
     """The same job with so many kills; what they were and how it ended."""
     draw = Random(seed)
     kills: Counter[str] = Counter()
     endings: Counter[str] = Counter()
     started_s = time.monotonic()
-    num_failed = 0
     driver = scene.start(out)
-    for run in range(MAX_RUNS):
+    for _ in range(MAX_RUNS):
         while sum(kills.values()) < num_kills and driver.poll() is None:
             _wait(driver, draw.uniform(*PAUSE_S))
             kind = draw.choice(kinds)
@@ -142,13 +151,12 @@ def disturbed(scene: Scene, out: Path, seed: int, kinds: list[str], num_kills: i
             driver.kill()
             driver.wait()
         if driver.returncode == 0:
-            num_failed = read_published(out).num_failed
-            if not num_failed:
+            if not read_published(out).num_failed:
                 break
             endings["0 with failed problems"] += 1
         driver = scene.start(out)
     else:
-        sys.exit(f"seed {seed}: the command did not come to its end in {run + 1} runs")
+        sys.exit(f"seed {seed}: the command did not come to its end in {MAX_RUNS} runs")
     return {
         "seed": seed,
         "kills": dict(kills),
@@ -158,10 +166,8 @@ def disturbed(scene: Scene, out: Path, seed: int, kinds: list[str], num_kills: i
 
 
 def _wait(driver: subprocess.Popen[bytes], seconds: float) -> None:
-    try:
+    with suppress(subprocess.TimeoutExpired):
         driver.wait(seconds)
-    except subprocess.TimeoutExpired:
-        pass
 
 
 def leftovers(scene: Scene, out: Path, shared_memory_before: set[str]) -> list[str]:
