@@ -77,8 +77,7 @@ class FragileEngine:
             stats,
             num_requests=stats.num_requests + len(seeds),
             num_finished=stats.num_finished + len(seeds),
-            num_generated_tokens=stats.num_generated_tokens
-            + sum(c.num_tokens for c in completions),
+            num_generated_tokens=stats.num_generated_tokens + tokens,
         )
         return completions
 
