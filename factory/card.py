@@ -67,6 +67,17 @@ def _features(record: type) -> Any:
     return info._to_yaml_dict()["features"]
 
 
+def _progress(manifest: Manifest) -> str:
+    """How far the job is; nothing once it is complete."""
+    if manifest.is_complete:
+        return ""
+    num_done = manifest.summary["num_problems"]
+    return (
+        f"> In progress: {num_done:,} of {manifest.num_problems:,} problems so far. The shards\n"
+        "> that are here stay as they are, others follow.\n\n"
+    )
+
+
 def _contents(manifest: Manifest) -> str:
     summary = manifest.summary
     if not summary["num_solutions"]:
@@ -113,7 +124,7 @@ def _body(manifest: Manifest, output_format: str) -> str:
     funnel = "\n".join(f"- {line}" for line in funnel_lines(summary))
     return f"""# Process labels by `{recipe["name"]}`
 
-{_contents(manifest)}
+{_progress(manifest)}{_contents(manifest)}
 
 ```python
 from datasets import {load.split("(")[0]}
@@ -168,6 +179,8 @@ def _teacher(manifest: Manifest) -> str:
         "rationales": "kept rationales, for training a generative model",
         "consensus": "solutions on whose first error teacher and labels agree, cut behind it",
     }
+    if manifest.recipe["curation"]["is_balanced"]:
+        lines += "\n- balanced within each shard: as many kept with an error as without"
     there = "\n".join(
         f'- `load_dataset("<this dataset>", "{name}", split="train")`: {what}'
         for name, what in parts.items()

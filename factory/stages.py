@@ -6,69 +6,26 @@ what is missing, failed, or changed in the input. Readers take a problem as its 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from factory.errors import InputError
 from factory.job import EngineSection
 from factory.placement import GROUPS_PER_BLOCK, check_resources, placement
+from factory.stage_folder import StageFolder
+from factory.stored import Row
+from schemas.files import file_system, remote_key
 from schemas.records import Status
 from workers.engine import Engine
 from workers.grading import Grader
 from workers.program import Program
-from workers.store import clear_unfinished
 from workers.vllm_engine import open_engine
 from workers.worker import EngineWorker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredProblem:
-    """What a stage knows of a problem without reading it."""
-
-    status: Status
-    input_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageFolder:
-    """Where a stage keeps its rows: a folder of files for each pass."""
-
-    path: Path
-
-    def files(self) -> list[Path]:
-        """Complete files, passes in order."""
-        return [file for folder in self.passes() for file in sorted(folder.glob("*.parquet"))]
-
-    def passes(self) -> list[Path]:
-        """Folders of the passes begun so far, oldest first."""
-        return sorted(folder for folder in self.path.glob("pass-*") if folder.is_dir())
-
-    def stored(self) -> dict[str, StoredProblem]:
-        """What became of each problem stored here, as its last pass says."""
-        found: dict[str, StoredProblem] = {}
-        for file in self.files():
-            for row in pq.read_table(
-                file, columns=["problem_id", "status", "input_id"]
-            ).to_pylist():
-                status = Status(row["status"])
-                found[row["problem_id"]] = StoredProblem(status=status, input_id=row["input_id"])
-        return found
-
-    def open_pass(self) -> Path:
-        """A new pass, later than all others; leftovers of killed writers go."""
-        passes = self.passes()
-        for folder in passes:
-            clear_unfinished(folder)
-        folder = self.path / f"pass-{len(passes):04d}"
-        folder.mkdir(parents=True)
-        return folder
-
-
-@dataclass(frozen=True, slots=True)
 class Opener:
     """Opens the engine a model section describes; runs inside the worker."""
 
@@ -81,7 +38,7 @@ class Opener:
 
 def run_stage(
     *,
-    source: list[Path],
+    pending: Mapping[str, Row],
     stage: StageFolder,
     program: Program,
     section: EngineSection,
@@ -89,25 +46,23 @@ def run_stage(
     open_engine: Callable[[], Engine] | None = None,
     open_tool: Callable[[], Any] = Grader,
 ) -> None:
-    """Runs `program` over the groups of `source` that this stage has not settled yet.
+    """Runs `program` over these groups, where they are, and stores them in a pass of its own.
 
-    A group that failed in an earlier pass is tried again. Needs a Ray that is initialised.
-    Raises InputError when an engine cannot be started.
+    Needs a Ray that is initialised. Raises InputError when an engine cannot be started.
     """
     import ray
 
-    pending = pending_problems(source, stage)
     if not pending:
         return
     check_resources(section)
     folder = stage.open_pass()
-    files = [str(file) for file in source]
-    groups = ray.data.read_parquet(files, include_paths=True, num_cpus=0.1)
-    wanted = groups.map_batches(_Wanted(ray.put(pending)), batch_format="pyarrow", num_cpus=0.1)
+    groups = _read({row.file for row in pending.values()})
+    keys = ray.put({problem_id: _key(str(row.file)) for problem_id, row in pending.items()})
+    wanted = groups.map_batches(_Wanted(keys), batch_format="pyarrow", num_cpus=0.1)
     worked = wanted.repartition(target_num_rows_per_block=GROUPS_PER_BLOCK).map_batches(
         EngineWorker,
         fn_constructor_args=(
-            open_engine or Opener(section),
+            open_engine or Opener(section=section),
             open_tool,
             program,
             folder,
@@ -125,26 +80,35 @@ def run_stage(
         raise InputError(
             f"the engine for {section.model} did not start: {_cause(str(error))}"
         ) from error
-    left = set(pending) - set(stage.stored())
-    assert not left, f"{len(left)} problems were worked on and not stored, {min(left)} among them"
 
 
-def pending_problems(source: list[Path], stage: StageFolder) -> dict[str, str]:
-    """Problems still to do, with the file they are in: new, failed, or changed in the input.
+def pending_problems(source: Mapping[str, Row], stored: Mapping[str, Row]) -> dict[str, Row]:
+    """Problems still to do, where they are: new, failed, or changed in the input."""
+    return {
+        problem_id: row
+        for problem_id, row in source.items()
+        if (known := stored.get(problem_id)) is None
+        or known.status is Status.FAILED
+        or known.input_id != row.input_id
+    }
 
-    Where several files of the source hold a problem, the last one does.
-    """
-    stored = stage.stored()
-    found: dict[str, str] = {}
-    for file in source:
-        for row in pq.read_table(file, columns=["problem_id", "input_id"]).to_pylist():
-            known = stored.get(row["problem_id"])
-            is_settled = known is not None and known.status is not Status.FAILED
-            if is_settled and known is not None and known.input_id == row["input_id"]:
-                found.pop(row["problem_id"], None)
-            else:
-                found[row["problem_id"]] = str(file)
-    return found
+
+def _read(files: Iterable[Path]) -> Any:
+    """The rows of these files with the path of each, read as they are needed."""
+    import ray
+
+    ordered = sorted(files, key=str)
+    return ray.data.read_parquet(
+        [remote_key(file) for file in ordered],
+        filesystem=file_system(ordered[0]),
+        include_paths=True,
+        num_cpus=0.1,
+    )
+
+
+def _key(path: str) -> str:
+    """Names a file among those of a stage, however its file system writes the path."""
+    return "/".join(path.rsplit("/", 2)[-2:])
 
 
 def _cause(text: str) -> str:
@@ -166,5 +130,5 @@ class _Wanted:
 
         pending = ray.get(self.pending)
         ids, paths = (batch[column].to_pylist() for column in ("problem_id", "path"))
-        keep = [pending.get(i) == path for i, path in zip(ids, paths, strict=True)]
+        keep = [pending.get(i) == _key(path) for i, path in zip(ids, paths, strict=True)]
         return batch.filter(keep).drop_columns(["path"])

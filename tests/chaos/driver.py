@@ -9,16 +9,12 @@ from functools import partial
 
 from factory import pipeline
 from factory.cli import main
-from factory.job import EngineSection
 from tests.chaos.engine import OpenFragile
 
 DELAY = "CHAOS_DELAY_S"
 
 
-def open_fragile(section: EngineSection) -> OpenFragile:
-    return OpenFragile(delay_s=float(os.environ.get(DELAY, "0.1")))
-
-
 if __name__ == "__main__":
-    pipeline.label = partial(pipeline.label, opener=open_fragile)  # type: ignore[assignment]
+    engine = OpenFragile(delay_s=float(os.environ.get(DELAY, "0.1")))
+    pipeline.label = partial(pipeline.label, open_engine=engine)  # type: ignore[assignment]
     main()

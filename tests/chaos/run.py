@@ -48,7 +48,7 @@ class Scene:
         section: dict[str, Any] = {"model": str(MODEL_DIR), "num_engines": 2, "groups_in_flight": 8}
         section["engine_args"] = {"max_model_len": 8192}  # so that nobody loads a tokenizer
         job = {"problems": {"path": "problems.jsonl"}, "generator": section, "seed": 3}
-        (folder / "job.yaml").write_text(yaml.safe_dump(job | {"output": {"rows_per_shard": 100}}))
+        (folder / "job.yaml").write_text(yaml.safe_dump(job | {"output": {"problems_per_shard": 8}}))
 
     def start(self, out: Path) -> subprocess.Popen[bytes]:
         """The command, in a session of its own."""
