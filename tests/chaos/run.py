@@ -30,8 +30,8 @@ from tests.chaos.published import Published, read_published
 
 MAX_RUNS = 40
 """Of one command: more than there are kills."""
-PAUSE_S = (0.5, 5.0)
-"""Between two kills."""
+PAUSE_S = 6.0
+"""Between two kills, on average."""
 RUN_TIMEOUT_S = 240.0
 
 
@@ -47,8 +47,9 @@ class Scene:
         (folder / "problems.jsonl").write_text(rows)
         section: dict[str, Any] = {"model": str(MODEL_DIR), "num_engines": 2, "groups_in_flight": 8}
         section["engine_args"] = {"max_model_len": 8192}  # so that nobody loads a tokenizer
-        job = {"problems": {"path": "problems.jsonl"}, "generator": section, "seed": 3}
-        (folder / "job.yaml").write_text(yaml.safe_dump(job | {"output": {"problems_per_shard": 8}}))
+        job: dict[str, Any] = {"problems": {"path": "problems.jsonl"}, "seed": 3}
+        job |= {"generator": section, "output": {"problems_per_shard": 8}}
+        (folder / "job.yaml").write_text(yaml.safe_dump(job))
 
     def start(self, out: Path) -> subprocess.Popen[bytes]:
         """The command, in a session of its own."""
@@ -141,7 +142,7 @@ def disturbed(
     driver = scene.start(out)
     for _ in range(MAX_RUNS):
         while sum(kills.values()) < num_kills and driver.poll() is None:
-            _wait(driver, draw.uniform(*PAUSE_S))
+            _wait(driver, draw.expovariate(1 / PAUSE_S))
             kind = draw.choice(kinds)
             kills[kind] += driver.poll() is None and KILLS[kind](scene, draw, driver)
         try:
