@@ -53,13 +53,7 @@ class Scene:
 
     def start(self, out: Path) -> subprocess.Popen[bytes]:
         """The command, in a session of its own."""
-        command = [
-            sys.executable,
-            "-m",
-            "tests.chaos.driver",
-            "label",
-            str(self.folder / "job.yaml"),
-        ]
+        command = [sys.executable, "-m", "tests.chaos.driver", "label"]
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
                 [*command, str(self.folder / "job.yaml"), "--out", str(out)],
