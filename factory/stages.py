@@ -5,6 +5,7 @@ or not at all. What is stored is the only record: running a stage again opens a 
 what is missing, failed, or changed in the input. Readers take a problem as its last pass says.
 """
 
+import errno
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ from workers.grading import Grader
 from workers.program import Program
 from workers.vllm_engine import open_engine
 from workers.worker import EngineWorker
+
+NO_PROGRESS_S = 6 * 3600.0
+"""Without a finished batch for so long the job ends. Ray Data's own half hour is too short: a few
+problems of many long rollouts may take an engine longer, and so may waiting for nodes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +60,7 @@ def run_stage(
     if not pending:
         return
     check_resources(section)
+    _set_up(ray.data.DataContext.get_current())
     folder = stage.open_pass()
     groups = _read({row.file for row in pending.values()})
     keys = ray.put({problem_id: _key(str(row.file)) for problem_id, row in pending.items()})
@@ -80,6 +86,31 @@ def run_stage(
         raise InputError(
             f"the engine for {section.model} did not start: {_cause(str(error))}"
         ) from error
+    except ray.exceptions.RayTaskError as error:
+        raise _as_told(error, folder) from error
+    except ray.data.exceptions.ExecutionTimeoutError as error:
+        raise InputError(
+            f"no worker finished a batch for {NO_PROGRESS_S / 3600:g} hours: one hangs, or engines "
+            "wait for room in the cluster; what is stored is kept, run the same command again"
+        ) from error
+
+
+def _set_up(context: Any) -> None:
+    """A batch may take hours, and what a worker says of storage has to arrive as it was raised."""
+    context.execution_no_progress_timeout_s = NO_PROGRESS_S
+    context.raise_original_map_exception = True
+
+
+def _as_told(error: Any, folder: Path) -> Exception:
+    """What a worker met, as if it had happened here; what is not of storage stays as it is."""
+    told = error.cause
+    if not isinstance(told, OSError):
+        return error  # type: ignore[no-any-return]
+    if told.errno == errno.ENOENT:
+        return InputError(
+            f"a worker does not see {folder}: --out has to be on storage that every node mounts"
+        )
+    return OSError(told.errno, told.strerror, told.filename)
 
 
 def pending_problems(source: Mapping[str, Row], stored: Mapping[str, Row]) -> dict[str, Row]:
