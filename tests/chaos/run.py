@@ -23,6 +23,7 @@ import yaml
 
 from factory.bench.scripted_world import problems
 from factory.toy import MODEL_DIR
+from factory.toy.world import make_problems, problem_row
 from tests.chaos import family
 from tests.chaos.driver import DELAY
 from tests.chaos.machines import Machines
@@ -32,28 +33,34 @@ MAX_RUNS = 40
 """Of one command: more than there are kills."""
 PAUSE_S = 6.0
 """Between two kills, on average."""
-RUN_TIMEOUT_S = 240.0
+RUN_TIMEOUT_S = 600.0
 
 
 class Scene:
     """A cluster, a job, and the command that runs it."""
 
-    def __init__(self, folder: Path, num_problems: int, delay_s: float) -> None:
+    def __init__(self, folder: Path, told: argparse.Namespace) -> None:
         self.folder = folder
         self.machines = Machines()
-        self._environment = os.environ | {DELAY: str(delay_s), "TMPDIR": str(folder / "tmp")}
+        self._environment = os.environ | {DELAY: str(told.delay), "TMPDIR": str(folder / "tmp")}
+        self._program = "factory.cli" if told.vllm else "tests.chaos.driver"
         (folder / "tmp").mkdir()
-        rows = "".join(json.dumps(row) + "\n" for row in problems(num_problems))
-        (folder / "problems.jsonl").write_text(rows)
-        section: dict[str, Any] = {"model": str(MODEL_DIR), "num_engines": 2, "groups_in_flight": 8}
-        section["engine_args"] = {"max_model_len": 8192}  # so that nobody loads a tokenizer
+        made = map(problem_row, make_problems(told.problems, seed=7)) if told.vllm else None
+        rows = made or problems(told.problems)
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / "problems.jsonl").write_text(lines)
+        section: dict[str, Any] = {"model": str(MODEL_DIR), "groups_in_flight": 8}
+        if told.vllm:
+            section |= {"device": "cpu"}
+        else:  # a context so long that nobody counts tokens, which takes a tokenizer
+            section |= {"num_engines": 2, "engine_args": {"max_model_len": 8192}}
         job: dict[str, Any] = {"problems": {"path": "problems.jsonl"}, "seed": 3}
         job |= {"generator": section, "output": {"problems_per_shard": 8}}
         (folder / "job.yaml").write_text(yaml.safe_dump(job))
 
     def start(self, out: Path) -> subprocess.Popen[bytes]:
         """The command, in a session of its own."""
-        command = [sys.executable, "-m", "tests.chaos.driver", "label"]
+        command = [sys.executable, "-m", self._program, "label"]
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
                 [*command, str(self.folder / "job.yaml"), "--out", str(out)],
@@ -184,12 +191,13 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=list(KILLS), default=list(KILLS))
     parser.add_argument("--problems", type=int, default=96)
     parser.add_argument("--delay", type=float, default=0.15)
+    parser.add_argument("--vllm", action="store_true", help="the toy model on a real engine")
     told = parser.parse_args()
     family.adopt_orphans()
     folder = told.folder.resolve()
     folder.mkdir(parents=True)
     before = {str(f) for f in Path("/dev/shm").iterdir()}
-    scene = Scene(folder, told.problems, told.delay)
+    scene = Scene(folder, told)
     started_s = time.monotonic()
     try:
         truth = undisturbed(scene, folder / "undisturbed")
