@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from factory.reuse import check_evidence, take_evidence
 from factory.sealing import POLL_S, Sealer
 from factory.shards import Rule
 from factory.slices import Slices, add_problems, problems_per_slice, remove_slices
-from factory.stages import pending_problems, run_stage
+from factory.stages import OpenerOf, opener_of, pending_problems, run_stage
 from factory.stored import Row, StoredRows
 from schemas.files import absolute, write_atomically
 from schemas.manifest import Manifest, write_manifest
@@ -65,6 +65,7 @@ def label(
     watch_push: "Callable[[PushState], object]" = lambda state: None,
     rhythm: "Rhythm | None" = None,
     seal_every_s: float = POLL_S,
+    opener: OpenerOf = opener_of,
 ) -> Manifest:
     """Runs a job, or goes on with one that was interrupted, and publishes its dataset.
 
@@ -96,7 +97,16 @@ def label(
             stages = stages_of(job, recipe, folder, manifest, intake.has_solutions)
             with pushing as pusher:
                 manifest = _run_stages(
-                    job, recipe, folder, manifest, stages, slices, watch, ending, seal_every_s
+                    job,
+                    recipe,
+                    folder,
+                    manifest,
+                    stages,
+                    slices,
+                    watch,
+                    ending,
+                    seal_every_s,
+                    opener,
                 )
                 if pusher is not None:
                     pusher.finish()
@@ -154,36 +164,43 @@ def _run_stages(
     watch: Watch,
     ending: Ending,
     seal_every_s: float,
+    opener: OpenerOf,
 ) -> Manifest:
     """All stages, the last one with its slices sealed as they are settled; then what is left."""
     before = manifest.stages
     source: Mapping[str, Row] = slices.rows
-    with open_cluster(_engine_cpus(job)), sigterm_ends():
+    with ExitStack() as cluster:
+
+        def ready(source: Mapping[str, Row], stored: StoredRows) -> None:
+            """A job that has nothing left to run starts no cluster."""
+            if pending_problems(source, stored.rows):
+                cluster.enter_context(open_cluster(_engine_cpus(job)))
+                cluster.enter_context(sigterm_ends())
+
         for stage in stages[:-1]:
             stored = folder.stored(stage.folder, slices)
-            manifest = run_watched(stage, source, stored, manifest, watch)
+            ready(source, stored)
+            manifest = run_watched(stage, source, stored, manifest, watch, opener)
             write_manifest(folder.path, manifest)
             for number, members in slices.members.items():
                 stored.compact(number, members)
             stored.remove_done()
             source = stored.rows
         stored = folder.stored(stages[-1].folder, slices)
+        rule = Rule(
+            labeler=recipe.labeler,
+            curation=recipe.curation,
+            provenance=provenance_of(manifest),
+        )
         sealer = Sealer(
-            folder,
-            slices,
-            stored,
-            Rule(
-                labeler=recipe.labeler,
-                curation=recipe.curation,
-                provenance=provenance_of(manifest),
-            ),
-            rows_per_row_group=job.output.rows_per_row_group,
+            folder, slices, stored, rule, rows_per_row_group=job.output.rows_per_row_group
         )
         streams = job.output.format == "parquet"
         if streams:
             sealer.open(manifest)
+        ready(source, stored)
         with sealer.beside(manifest, ending, seal_every_s) if streams else nullcontext():
-            manifest = run_watched(stages[-1], source, stored, manifest, watch)
+            manifest = run_watched(stages[-1], source, stored, manifest, watch, opener)
         write_manifest(folder.path, manifest)
     if manifest.stages != before:
         manifest = replace(manifest, audit={})  # it was about less evidence than there is now
@@ -239,7 +256,12 @@ def load_recipe_or_refuse(name: str) -> Recipe:
 
 
 def run_watched(
-    stage: Stage, source: Mapping[str, Row], stored: StoredRows, manifest: Manifest, watch: Watch
+    stage: Stage,
+    source: Mapping[str, Row],
+    stored: StoredRows,
+    manifest: Manifest,
+    watch: Watch,
+    opener: OpenerOf = opener_of,
 ) -> Manifest:
     """One stage over these rows; `stored` is up to date with it afterwards.
 
@@ -265,6 +287,7 @@ def run_watched(
             program=stage.program,
             section=stage.section,
             tally=tally,
+            open_engine=opener(stage.section),
             open_tool=stage.open_tool,
         )
     stored.look()

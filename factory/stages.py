@@ -36,6 +36,15 @@ class Opener:
         return open_engine(section.model, device=section.device, engine_args=section.engine_args)
 
 
+OpenerOf = Callable[[EngineSection], Callable[[], Engine]]
+"""How the engine of a section is opened, inside a worker."""
+
+
+def opener_of(section: EngineSection) -> Callable[[], Engine]:
+    """vLLM's."""
+    return Opener(section=section)
+
+
 def run_stage(
     *,
     pending: Mapping[str, Row],
