@@ -1,0 +1,87 @@
+"""The log of a job: one line of JSON for each thing that happens to it.
+
+`event("shard sealed", path=...)` says it wherever it happens, and costs nothing where nobody
+listens. `logging_to` writes to a file; lines of later runs go behind those of earlier ones.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from factory.watching.secrets import without_secrets_in
+from schemas.manifest import write_atomically
+
+LOG_FILE = "log.jsonl"
+REWRITE_INTERVAL_S = 15.0
+"""Object stores cannot append: there the whole file is written again, at most so often."""
+
+_events = logging.getLogger("factory.events")
+_events.setLevel(logging.INFO)
+_events.propagate = False
+_events.addHandler(logging.NullHandler())
+
+
+def event(name: str, **fields: Any) -> None:
+    """Says that something has happened; `fields` are plain numbers, texts, lists and dicts."""
+    _events.info(name, extra={"fields": fields})
+
+
+class JsonLine(logging.Formatter):
+    """An event as one line of JSON: `time` in UTC, `event`, then its fields. Holds no secret."""
+
+    def __init__(self, **context: Any) -> None:
+        super().__init__()
+        self._context = context
+
+    def format(self, record: logging.LogRecord) -> str:
+        """`extra={"fields": {...}}` of the record joins the line."""
+        said_at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        fields = getattr(record, "fields", {})
+        line = {"time": said_at, "event": record.getMessage(), **self._context, **fields}
+        return json.dumps(without_secrets_in(line), ensure_ascii=False)
+
+
+class RewrittenFile(logging.Handler):
+    """A log where files are written whole or not at all."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        self._text = path.read_text(encoding="utf-8") if path.exists() else ""
+        self._written_s: float | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Soon in the file, and at once where nothing was written for a while."""
+        self._text += self.format(record) + "\n"
+        now_s = time.monotonic()
+        if self._written_s is None or now_s - self._written_s >= REWRITE_INTERVAL_S:
+            self._written_s = now_s
+            write_atomically(self._path, self._text)
+
+    def close(self) -> None:
+        """The rest goes to the file."""
+        write_atomically(self._path, self._text)
+        super().close()
+
+
+@contextmanager
+def logging_to(path: Path, **context: Any) -> Iterator[None]:
+    """Events go to this file while the body runs, each with `context` among its fields."""
+    handler: logging.Handler
+    if isinstance(path, Path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(path, encoding="utf-8")
+    else:
+        handler = RewrittenFile(path)
+    handler.setFormatter(JsonLine(**context))
+    _events.addHandler(handler)
+    try:
+        yield
+    finally:
+        _events.removeHandler(handler)
+        handler.close()
