@@ -24,6 +24,7 @@ from factory.publish import publish
 from factory.recipes import load_recipe
 from factory.reuse import take_evidence
 from factory.stages import pending_problems, run_stage
+from factory.watching.events import event
 from factory.watching.seen import job_seen
 from factory.watching.stage_run import StageRun, Watch, unwatched
 from schemas.arrow import arrow_schema, to_row
@@ -65,14 +66,14 @@ def label(job: Job, out: Path, watch: Watch, evidence_of: Path | None = None) ->
     if found:
         manifest = replace(manifest, stages=found.stages, audit=found.audit)
     write_atomically(out / JOB_FILE, job.model_dump_json(indent=2) + "\n")
-    with job_seen(out, manifest) as seen:
+    with job_seen(out, manifest, watch) as watch:
         with open_cluster(_engine_cpus(job)):
             for stage in stages_of(job, recipe, folder, manifest, has_solutions):
-                manifest = run_watched(stage, manifest, seen.watching(watch))
+                manifest = run_watched(stage, manifest, watch)
                 write_manifest(out, manifest)
         if found and manifest.stages != found.stages:
             manifest = replace(manifest, audit={})  # it was about less evidence than there is now
-        seen.doing("publishing")
+        event("publishing")
         manifest = publish(
             evidence=folder.evidence(manifest.recipe),
             folder=folder.dataset,
@@ -82,7 +83,8 @@ def label(job: Job, out: Path, watch: Watch, evidence_of: Path | None = None) ->
             output=job.output,
         )
         write_manifest(out, manifest)
-        seen.published(manifest)
+        for number, shard in enumerate(manifest.shards, start=1):
+            event("shard sealed", path=shard.path, rows=shard.num_rows, num_sealed=number)
     return manifest
 
 

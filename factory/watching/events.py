@@ -7,14 +7,14 @@ listens. `logging_to` writes to a file; lines of later runs go behind those of e
 import json
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from factory.watching.secrets import without_secrets_in
-from schemas.manifest import write_atomically
+from factory.watching.storing import put
 
 LOG_FILE = "log.jsonl"
 REWRITE_INTERVAL_S = 15.0
@@ -26,9 +26,25 @@ _events.propagate = False
 _events.addHandler(logging.NullHandler())
 
 
+Listener = Callable[[str, Mapping[str, Any]], None]
+_listeners: list[Listener] = []
+
+
 def event(name: str, **fields: Any) -> None:
     """Says that something has happened; `fields` are plain numbers, texts, lists and dicts."""
     _events.info(name, extra={"fields": fields})
+    for listener in tuple(_listeners):
+        listener(name, fields)
+
+
+def listen(listener: Listener) -> None:
+    """Calls `listener` with every event, on the thread that says it."""
+    _listeners.append(listener)
+
+
+def unlisten(listener: Listener) -> None:
+    """The opposite."""
+    _listeners.remove(listener)
 
 
 class JsonLine(logging.Formatter):
@@ -57,15 +73,19 @@ class RewrittenFile(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Soon in the file, and at once where nothing was written for a while."""
-        self._text += self.format(record) + "\n"
-        now_s = time.monotonic()
-        if self._written_s is None or now_s - self._written_s >= REWRITE_INTERVAL_S:
-            self._written_s = now_s
-            write_atomically(self._path, self._text)
+        try:
+            self._text += self.format(record) + "\n"
+            now_s = time.monotonic()
+            if self._written_s is None or now_s - self._written_s >= REWRITE_INTERVAL_S:
+                self._written_s = now_s
+                put(self._path, self._text)
+        except Exception:  # as every handler of `logging`: a log must not end what it tells of
+            self.handleError(record)
 
     def close(self) -> None:
-        """The rest goes to the file."""
-        write_atomically(self._path, self._text)
+        """The rest goes to the file, if it can."""
+        with suppress(OSError):
+            put(self._path, self._text)
         super().close()
 
 

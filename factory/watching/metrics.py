@@ -2,7 +2,8 @@
 
 Ray exports them on each node's metrics port: `prm_factory_rows_done` is found there as
 `ray_prm_factory_rows_done_total`. Counters only grow, over restarts of workers too; gauges hold
-what is now, and are 0 when their stage has ended.
+what is now, and are 0 when their stage has ended. Prometheus keeps the label `job` for itself, so
+a job of ours is named by `job_digest`.
 """
 
 from collections.abc import Callable
@@ -40,7 +41,7 @@ def _gauge(name: str, help: str, value: Callable[[T], float | None]) -> Metric[T
     return Metric(name=PREFIX + name, kind="gauge", help=help, value=value)
 
 
-ENGINE_TAGS = ("job", "stage", "engine")
+ENGINE_TAGS = ("job_digest", "stage", "engine")
 """`engine` names the place of a worker; whoever replaces it has the same."""
 ENGINE_METRICS: tuple[Metric[WorkerCounts], ...] = (
     _counter("rows_done", "Problem groups stored as done", lambda c: c.num_ok),
@@ -92,7 +93,7 @@ ENGINE_METRICS: tuple[Metric[WorkerCounts], ...] = (
     ),
 )
 
-STAGE_TAGS = ("job", "stage")
+STAGE_TAGS = ("job_digest", "stage")
 STAGE_METRICS: tuple[Metric[StageStatus], ...] = (
     _counter("engine_deaths", "Engines that died", lambda s: s.num_engine_deaths),
     _counter("workers_replaced", "Workers replaced", lambda s: s.num_workers_replaced),
@@ -106,7 +107,7 @@ STAGE_METRICS: tuple[Metric[StageStatus], ...] = (
     _gauge("tokens_projected", "Tokens at the stage's end", lambda s: s.projected_tokens),
 )
 
-JOB_TAGS = ("job",)
+JOB_TAGS = ("job_digest",)
 JOB_METRICS: tuple[Metric[JobStatus], ...] = (
     _gauge("shards_sealed", "Shards published", lambda j: j.num_shards_sealed),
     _gauge("shards_pushed", "Shards the Hub holds", lambda j: j.num_shards_pushed),

@@ -5,18 +5,17 @@ report to the tally twice a second whoever watches, so what is seen costs an eng
 what cannot be written is not seen, which is no reason to stop.
 """
 
-import logging
 import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from factory.watching.events import LOG_FILE, event, logging_to
+from factory.watching.events import LOG_FILE, event, listen, logging_to, unlisten
 from factory.watching.export import Exporter, RayMeter
 from factory.watching.reader import StageReader, StageReading
 from factory.watching.stage_events import StageEvents
@@ -29,17 +28,19 @@ READ_INTERVAL_S = 1.0
 WRITE_INTERVAL_S = 3.0
 MAX_ERROR_CHARS = 600
 
-log = logging.getLogger(__name__)
-
 
 @contextmanager
-def job_seen(folder: Path, manifest: Manifest) -> Iterator["Seen"]:
-    """Shows a run of the job in this folder from its beginning to its end, whatever ends it."""
+def job_seen(folder: Path, manifest: Manifest, watch: Watch) -> Iterator[Watch]:
+    """Shows a run of the job in this folder from its beginning to its end, whatever ends it.
+
+    Yields a `Watch` for the job's stages, which shows them to `watch` too. What happens beside
+    stages is taken from events: "shard sealed" with `num_sealed`, "pushed" with `num_pushed`.
+    """
     with logging_to(folder / LOG_FILE, job=manifest.digest):
         seen = Seen(folder, manifest)
         seen.start()
         try:
-            yield seen
+            yield seen.watching(watch)
         except KeyboardInterrupt:
             seen.end(State.STOPPED)
             raise
@@ -72,6 +73,7 @@ class Seen:
 
     def start(self) -> None:
         """From now on the status is kept up to date."""
+        listen(self._hear)
         event("job started", recipe=self._status.recipe, host=self._status.host, pid=os.getpid())
         self._write()
         self._thread.start()
@@ -80,6 +82,7 @@ class Seen:
         """The last status of this run."""
         self._stop.set()
         self._thread.join(timeout=10)
+        unlisten(self._hear)
         seconds = round(time.time() - self._status.started, 2)
         fields = {"error": error} if error else {}
         event(f"job {state}", seconds=seconds, **fields)
@@ -97,26 +100,19 @@ class Seen:
 
         return both
 
-    def doing(self, what: str) -> None:
-        """Says what the job does beside stages; "" is nothing."""
+    def _hear(self, name: str, fields: Mapping[str, Any]) -> None:
+        now = self._status
+        match name:
+            case "publishing":
+                heard = {"doing": "publishing"}
+            case "shard sealed":
+                heard = {"num_shards_sealed": fields.get("num_sealed", now.num_shards_sealed + 1)}
+            case "pushed":
+                heard = {"num_shards_pushed": fields["num_pushed"]}
+            case _:
+                return
         with self._lock:
-            self._status = replace(self._status, doing=what)
-
-    def published(self, manifest: Manifest) -> None:
-        """Says that these shards are in place."""
-        for shard in manifest.shards:
-            event("shard sealed", path=shard.path, rows=shard.num_rows, bytes=shard.num_bytes)
-        self.shards(num_sealed=len(manifest.shards))
-
-    def shards(self, *, num_sealed: int | None = None, num_pushed: int | None = None) -> None:
-        """Says how many shards there are, and how many of them the Hub holds."""
-        with self._lock:
-            now = self._status
-            self._status = replace(
-                now,
-                num_shards_sealed=now.num_shards_sealed if num_sealed is None else num_sealed,
-                num_shards_pushed=now.num_shards_pushed if num_pushed is None else num_pushed,
-            )
+            self._status = replace(self._status, **heard)
 
     def _following(self, run: StageRun) -> AbstractContextManager[None]:
         @contextmanager

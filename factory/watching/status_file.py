@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from factory.errors import InputError
 from factory.watching.secrets import without_secrets_in
 from factory.watching.status import JobStatus
-from schemas.manifest import write_atomically
+from factory.watching.storing import put
 
 STATUS_FILE = "status.json"
 
@@ -17,7 +17,7 @@ _STATUS = TypeAdapter(JobStatus)
 
 def write_status(folder: Path, status: JobStatus) -> None:
     """Readers see the old status or the new one."""
-    write_atomically(folder / STATUS_FILE, as_json(status) + "\n")
+    put(folder / STATUS_FILE, as_json(status) + "\n")
 
 
 def as_json(status: JobStatus) -> str:
