@@ -155,9 +155,9 @@ def scraped(port: int, digest: str) -> dict[str, float]:
         text = answer.read().decode()
     found: Counter[str] = Counter()
     for line in text.splitlines():
-        if match := re.fullmatch(r"ray_prm_factory_(\w+)\{(.*)\} (\S+)", line):
-            if f'job_digest="{digest}"' in match[2]:
-                found[match[1]] += float(match[3])
+        match = re.fullmatch(r"ray_prm_factory_(\w+)\{(.*)\} (\S+)", line)
+        if match and f'job_digest="{digest}"' in match[2]:
+            found[match[1]] += float(match[3])
     return dict(found)
 
 
