@@ -62,6 +62,18 @@ class JsonLine(logging.Formatter):
         return json.dumps(without_secrets_in(line), ensure_ascii=False)
 
 
+class AppendedFile(logging.FileHandler):
+    """A log on a disk."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """A full disk ends the job where it matters, and not with a traceback for each event."""
+
+    def close(self) -> None:
+        """Likewise for what is still to be written."""
+        with suppress(OSError):
+            super().close()
+
+
 class RewrittenFile(logging.Handler):
     """A log where files are written whole or not at all."""
 
@@ -73,14 +85,12 @@ class RewrittenFile(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Soon in the file, and at once where nothing was written for a while."""
-        try:
-            self._text += self.format(record) + "\n"
-            now_s = time.monotonic()
-            if self._written_s is None or now_s - self._written_s >= REWRITE_INTERVAL_S:
-                self._written_s = now_s
+        self._text += self.format(record) + "\n"
+        now_s = time.monotonic()
+        if self._written_s is None or now_s - self._written_s >= REWRITE_INTERVAL_S:
+            self._written_s = now_s
+            with suppress(OSError):  # tried again with a later event
                 put(self._path, self._text)
-        except Exception:  # as every handler of `logging`: a log must not end what it tells of
-            self.handleError(record)
 
     def close(self) -> None:
         """The rest goes to the file, if it can."""
@@ -95,7 +105,7 @@ def logging_to(path: Path, **context: Any) -> Iterator[None]:
     handler: logging.Handler
     if isinstance(path, Path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(path, encoding="utf-8")
+        handler = AppendedFile(path, encoding="utf-8")
     else:
         handler = RewrittenFile(path)
     handler.setFormatter(JsonLine(**context))

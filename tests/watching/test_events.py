@@ -78,3 +78,9 @@ def test_a_log_that_is_rewritten_begins_with_what_is_there(tmp_path: Path) -> No
     path.write_text("earlier\n")
     RewrittenFile(path).close()
     assert path.read_text() == "earlier\n"
+
+
+def test_a_full_disk_ends_nothing_and_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    with logging_to(Path("/dev/full")):
+        event("job started")
+    assert capsys.readouterr() == ("", "")
