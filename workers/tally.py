@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
 from workers.counting import ProgramCounts
 from workers.engine import EngineLoad, EngineStats
@@ -103,6 +104,6 @@ def engine_summary(stats: EngineStats) -> dict[str, int]:
     return {name: number for name, number in asdict(stats).items() if name in COUNTERS}
 
 
-def _sums(values: Iterable[object], names: Iterable[str]) -> dict[str, int]:
+def _sums(values: Iterable[object], names: Iterable[str]) -> dict[str, Any]:
     values = list(values)
     return {name: sum(getattr(value, name) for value in values) for name in names}

@@ -101,18 +101,16 @@ class Seen:
         return both
 
     def _hear(self, name: str, fields: Mapping[str, Any]) -> None:
-        now = self._status
-        match name:
-            case "publishing":
-                heard = {"doing": "publishing"}
-            case "shard sealed":
-                heard = {"num_shards_sealed": fields.get("num_sealed", now.num_shards_sealed + 1)}
-            case "pushed":
-                heard = {"num_shards_pushed": fields["num_pushed"]}
-            case _:
-                return
         with self._lock:
-            self._status = replace(self._status, **heard)
+            now = self._status
+            match name:
+                case "publishing":
+                    self._status = replace(now, doing="publishing")
+                case "shard sealed":
+                    num_sealed = fields.get("num_sealed", now.num_shards_sealed + 1)
+                    self._status = replace(now, num_shards_sealed=num_sealed)
+                case "pushed":
+                    self._status = replace(now, num_shards_pushed=fields["num_pushed"])
 
     def _following(self, run: StageRun) -> AbstractContextManager[None]:
         @contextmanager
