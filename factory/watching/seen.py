@@ -27,6 +27,8 @@ from schemas.manifest import Manifest
 READ_INTERVAL_S = 1.0
 WRITE_INTERVAL_S = 3.0
 MAX_ERROR_CHARS = 600
+STOPS = (KeyboardInterrupt, SystemExit)
+"""Ctrl-C, and what Ray makes of a SIGTERM."""
 
 
 @contextmanager
@@ -41,7 +43,7 @@ def job_seen(folder: Path, manifest: Manifest, watch: Watch) -> Iterator[Watch]:
         seen.start()
         try:
             yield seen.watching(watch)
-        except KeyboardInterrupt:
+        except STOPS:
             seen.end(State.STOPPED)
             raise
         except BaseException as error:
@@ -130,7 +132,7 @@ class Seen:
             try:
                 yield
                 state = State.DONE
-            except KeyboardInterrupt:
+            except STOPS:
                 state = State.STOPPED
                 raise
             finally:

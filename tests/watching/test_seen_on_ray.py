@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from factory.cluster import open_cluster
 from factory.job import ModelSection
 from factory.stages import StageFolder, run_stage
 from factory.watching.events import event
@@ -199,11 +198,10 @@ def test_an_error_ends_the_status_too(ray_cluster: None, tmp_path: Path) -> None
     assert [line["event"] for line in log_of(tmp_path)] == ["job started", "job failed"]
 
 
-def test_a_job_that_somebody_stops_says_so(tmp_path: Path) -> None:
-    with (
-        pytest.raises(KeyboardInterrupt),
-        open_cluster(),
-        job_seen(tmp_path, manifest("s"), unwatched),
-    ):
-        raise KeyboardInterrupt
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_a_job_that_somebody_stops_says_so(
+    stop: type[BaseException], ray_cluster: None, tmp_path: Path
+) -> None:
+    with pytest.raises(stop), job_seen(tmp_path, manifest("s"), unwatched):
+        raise stop
     assert read_status(tmp_path).state is State.STOPPED
