@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from factory.job_folder import JOB_FILE, JobFolder
 from factory.job_stages import Stage, check_sandbox, stages_of
 from factory.lease import Lease
 from factory.models import check_model
+from factory.placement import num_gpus
 from factory.publish import provenance_of, publish, slices_of
 from factory.recipes import load_recipe
 from factory.reuse import check_evidence, take_evidence
@@ -27,7 +28,10 @@ from factory.shards import Rule
 from factory.slices import Slices, add_problems, problems_per_slice, remove_slices
 from factory.stages import OpenerOf, opener_of, pending_problems, run_stage
 from factory.stored import Row, StoredRows
-from schemas.files import absolute, write_atomically
+from factory.watching.events import event
+from factory.watching.seen import job_seen
+from factory.watching.stage_run import StageRun, Watch, unwatched
+from schemas.files import absolute, is_local, write_atomically
 from schemas.manifest import Manifest, write_manifest
 from workers.tally import Tally, engine_summary
 
@@ -35,24 +39,7 @@ if TYPE_CHECKING:  # the Hub's client is loaded for jobs that push
     from factory.hub import BackgroundPush, PushState, Rhythm
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageRun:
-    """What a watcher of a running stage needs."""
-
-    name: str
-    num_groups: int
-    """Groups to do in this run; those stored by earlier runs are not among them."""
-    num_stored: int
-    tally: Any
-    """Handle of the stage's `Tally` actor."""
-
-
-Watch = Callable[[StageRun], AbstractContextManager[None]]
-
-
-def unwatched(run: StageRun) -> AbstractContextManager[None]:
-    """A `Watch` that looks away."""
-    return nullcontext()
+__all__ = ["StageRun", "Watch", "label", "load_recipe_or_refuse", "run_watched", "unwatched"]
 
 
 def label(
@@ -95,7 +82,7 @@ def label(
             if found:
                 manifest = replace(manifest, stages=found.stages, audit=found.audit)
             stages = stages_of(job, recipe, folder, manifest, intake.has_solutions)
-            with pushing as pusher:
+            with _seen(folder.path, manifest, watch) as watch, pushing as pusher:
                 manifest = _run_stages(
                     job,
                     recipe,
@@ -111,6 +98,11 @@ def label(
                 if pusher is not None:
                     pusher.finish()
     return manifest
+
+
+def _seen(folder: Path, manifest: Manifest, watch: Watch) -> AbstractContextManager[Watch]:
+    """Status and log are kept where a folder is local: an object store has no file to add to."""
+    return job_seen(folder, manifest, watch) if is_local(folder) else nullcontext(watch)
 
 
 def _check_models(job: Job, recipe: Recipe) -> None:
@@ -135,10 +127,17 @@ def _push(
     if job.push_to is None:
         return nullcontext()
     from factory.hub import BackgroundPush, check_access
+    from factory.watching.pushing import PushEvents
+
+    events = PushEvents()
+
+    def told(state: PushState) -> None:
+        events.read(state)
+        watch(state)
 
     options = {"revision": job.push.revision, "is_private": job.push.private}
     check_access(folder.dataset, job.push_to, **options)
-    return BackgroundPush(folder.dataset, job.push_to, watch=watch, rhythm=rhythm, **options)
+    return BackgroundPush(folder.dataset, job.push_to, watch=told, rhythm=rhythm, **options)
 
 
 def _store_problems(
@@ -204,6 +203,7 @@ def _run_stages(
         write_manifest(folder.path, manifest)
     if manifest.stages != before:
         manifest = replace(manifest, audit={})  # it was about less evidence than there is now
+    event("publishing")
     if streams:
         manifest = sealer.finish(manifest)
     else:
@@ -279,6 +279,8 @@ def run_watched(
         num_groups=len(pending),
         num_stored=len(stored.rows),
         tally=tally,
+        num_engines=stage.section.num_engines,
+        num_gpus=num_gpus(stage.section),
     )
     with watch(run):
         run_stage(
