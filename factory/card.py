@@ -10,6 +10,7 @@ from factory.core.rationale_rows import FORMATS
 from factory.report.audit import audit_sentence
 from factory.report.tables import funnel_lines, percent, rationale_lines
 from factory.shards import published_schema
+from schemas.ids import content_id
 from schemas.manifest import Manifest
 from schemas.published import PublishedConsensus, PublishedSolution
 
@@ -36,6 +37,7 @@ def _header(manifest: Manifest, output_format: str) -> dict[str, Any]:
         header["configs"] = [
             {
                 "config_name": "default" if name == "data" else name,
+                "version": _version(manifest, name),
                 "data_files": [{"split": "train", "path": f"{name}/train-*.parquet"}],
             }
             for name in parts
@@ -48,6 +50,13 @@ def _header(manifest: Manifest, output_format: str) -> dict[str, Any]:
             for name, record in parts.items()
         ]
     return header
+
+
+def _version(manifest: Manifest, part: str) -> str:
+    """Names the part's shards: `datasets` caches what it loads from a folder by its card alone, and
+    would go on giving out the rows of a folder that has grown since."""
+    shards = [shard.sha256 for shard in manifest.shards if shard.path.startswith(f"{part}/")]
+    return f"0.0.{int(content_id(*shards)[:7], 16)}"
 
 
 def _parts(manifest: Manifest) -> dict[str, type]:

@@ -18,7 +18,6 @@ from factory.programs.sample import Sample
 from factory.publish import is_on_policy
 from factory.stage_folder import StageFolder
 from schemas.manifest import Manifest
-from workers.engine import Engine
 from workers.grading import Grader
 from workers.program import Program
 from workers.sandbox import Limits, Sandbox, SandboxUnavailable
@@ -33,8 +32,6 @@ class Stage:
     program: Program
     section: EngineSection
     open_tool: Callable[[], Any] = Grader
-    open_engine: Callable[[], Engine] | None = None
-    """Opens something else than the engine that the section describes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

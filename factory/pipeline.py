@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,41 +19,27 @@ from factory.job_folder import JOB_FILE, JobFolder
 from factory.job_stages import Stage, check_sandbox, stages_of
 from factory.lease import Lease
 from factory.models import check_model
+from factory.placement import num_gpus
 from factory.publish import provenance_of, publish, slices_of
 from factory.recipes import load_recipe
 from factory.reuse import check_evidence, take_evidence
 from factory.sealing import POLL_S, Sealer
 from factory.shards import Rule
 from factory.slices import Slices, add_problems, problems_per_slice, remove_slices
-from factory.stages import pending_problems, run_stage
+from factory.stages import OpenerOf, opener_of, pending_problems, run_stage
 from factory.stored import Row, StoredRows
-from schemas.files import absolute, write_atomically
+from factory.watching.events import event
+from factory.watching.seen import job_seen
+from factory.watching.stage_run import StageRun, Watch, unwatched
+from schemas.files import absolute, is_local, write_atomically
 from schemas.manifest import Manifest, write_manifest
-from workers.engine import Engine
 from workers.tally import Tally, engine_summary
 
 if TYPE_CHECKING:  # the Hub's client is loaded for jobs that push
     from factory.hub import BackgroundPush, PushState, Rhythm
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageRun:
-    """What a watcher of a running stage needs."""
-
-    name: str
-    num_groups: int
-    """Groups to do in this run; those stored by earlier runs are not among them."""
-    num_stored: int
-    tally: Any
-    """Handle of the stage's `Tally` actor."""
-
-
-Watch = Callable[[StageRun], AbstractContextManager[None]]
-
-
-def unwatched(run: StageRun) -> AbstractContextManager[None]:
-    """A `Watch` that looks away."""
-    return nullcontext()
+__all__ = ["StageRun", "Watch", "label", "load_recipe_or_refuse", "run_watched", "unwatched"]
 
 
 def label(
@@ -66,14 +52,13 @@ def label(
     watch_push: "Callable[[PushState], object]" = lambda state: None,
     rhythm: "Rhythm | None" = None,
     seal_every_s: float = POLL_S,
-    open_engine: Callable[[], Engine] | None = None,
+    opener: OpenerOf = opener_of,
 ) -> Manifest:
     """Runs a job, or goes on with one that was interrupted, and publishes its dataset.
 
     `evidence_of` is the folder of a job whose rollouts this one takes over, where it would buy the
     same: another teacher or another rule then costs no rollout. `say` gets lines for a person,
     `watch_push` every state of the push to the Hub; that it failed is no error of the job.
-    `open_engine` opens something else than vLLM in every worker.
 
     Everything that can be wrong with the input is found before anything is written or started.
     Raises InputError for it.
@@ -96,17 +81,28 @@ def label(
                 take_evidence(evidence_of, folder.path)
             if found:
                 manifest = replace(manifest, stages=found.stages, audit=found.audit)
-            stages = [
-                replace(stage, open_engine=open_engine)
-                for stage in stages_of(job, recipe, folder, manifest, intake.has_solutions)
-            ]
-            with pushing as pusher:
+            stages = stages_of(job, recipe, folder, manifest, intake.has_solutions)
+            with _seen(folder.path, manifest, watch) as watch, pushing as pusher:
                 manifest = _run_stages(
-                    job, recipe, folder, manifest, stages, slices, watch, ending, seal_every_s
+                    job,
+                    recipe,
+                    folder,
+                    manifest,
+                    stages,
+                    slices,
+                    watch,
+                    ending,
+                    seal_every_s,
+                    opener,
                 )
                 if pusher is not None:
                     pusher.finish()
     return manifest
+
+
+def _seen(folder: Path, manifest: Manifest, watch: Watch) -> AbstractContextManager[Watch]:
+    """Status and log are kept where a folder is local: an object store has no file to add to."""
+    return job_seen(folder, manifest, watch) if is_local(folder) else nullcontext(watch)
 
 
 def _check_models(job: Job, recipe: Recipe) -> None:
@@ -131,10 +127,17 @@ def _push(
     if job.push_to is None:
         return nullcontext()
     from factory.hub import BackgroundPush, check_access
+    from factory.watching.pushing import PushEvents
+
+    events = PushEvents()
+
+    def told(state: PushState) -> None:
+        events.read(state)
+        watch(state)
 
     options = {"revision": job.push.revision, "is_private": job.push.private}
     check_access(folder.dataset, job.push_to, **options)
-    return BackgroundPush(folder.dataset, job.push_to, watch=watch, rhythm=rhythm, **options)
+    return BackgroundPush(folder.dataset, job.push_to, watch=told, rhythm=rhythm, **options)
 
 
 def _store_problems(
@@ -160,39 +163,47 @@ def _run_stages(
     watch: Watch,
     ending: Ending,
     seal_every_s: float,
+    opener: OpenerOf,
 ) -> Manifest:
     """All stages, the last one with its slices sealed as they are settled; then what is left."""
     before = manifest.stages
     source: Mapping[str, Row] = slices.rows
-    with open_cluster(_engine_cpus(job)), sigterm_ends():
+    with ExitStack() as cluster:
+
+        def ready(source: Mapping[str, Row], stored: StoredRows) -> None:
+            """A job that has nothing left to run starts no cluster."""
+            if pending_problems(source, stored.rows):
+                cluster.enter_context(open_cluster(_engine_cpus(job)))
+                cluster.enter_context(sigterm_ends())
+
         for stage in stages[:-1]:
             stored = folder.stored(stage.folder, slices)
-            manifest = run_watched(stage, source, stored, manifest, watch)
+            ready(source, stored)
+            manifest = run_watched(stage, source, stored, manifest, watch, opener)
             write_manifest(folder.path, manifest)
             for number, members in slices.members.items():
                 stored.compact(number, members)
             stored.remove_done()
             source = stored.rows
         stored = folder.stored(stages[-1].folder, slices)
+        rule = Rule(
+            labeler=recipe.labeler,
+            curation=recipe.curation,
+            provenance=provenance_of(manifest),
+        )
         sealer = Sealer(
-            folder,
-            slices,
-            stored,
-            Rule(
-                labeler=recipe.labeler,
-                curation=recipe.curation,
-                provenance=provenance_of(manifest),
-            ),
-            rows_per_row_group=job.output.rows_per_row_group,
+            folder, slices, stored, rule, rows_per_row_group=job.output.rows_per_row_group
         )
         streams = job.output.format == "parquet"
         if streams:
             sealer.open(manifest)
+        ready(source, stored)
         with sealer.beside(manifest, ending, seal_every_s) if streams else nullcontext():
-            manifest = run_watched(stages[-1], source, stored, manifest, watch)
+            manifest = run_watched(stages[-1], source, stored, manifest, watch, opener)
         write_manifest(folder.path, manifest)
     if manifest.stages != before:
         manifest = replace(manifest, audit={})  # it was about less evidence than there is now
+    event("publishing")
     if streams:
         manifest = sealer.finish(manifest)
     else:
@@ -245,7 +256,12 @@ def load_recipe_or_refuse(name: str) -> Recipe:
 
 
 def run_watched(
-    stage: Stage, source: Mapping[str, Row], stored: StoredRows, manifest: Manifest, watch: Watch
+    stage: Stage,
+    source: Mapping[str, Row],
+    stored: StoredRows,
+    manifest: Manifest,
+    watch: Watch,
+    opener: OpenerOf = opener_of,
 ) -> Manifest:
     """One stage over these rows; `stored` is up to date with it afterwards.
 
@@ -263,6 +279,8 @@ def run_watched(
         num_groups=len(pending),
         num_stored=len(stored.rows),
         tally=tally,
+        num_engines=stage.section.num_engines,
+        num_gpus=num_gpus(stage.section),
     )
     with watch(run):
         run_stage(
@@ -271,7 +289,7 @@ def run_watched(
             program=stage.program,
             section=stage.section,
             tally=tally,
-            open_engine=stage.open_engine,
+            open_engine=opener(stage.section),
             open_tool=stage.open_tool,
         )
     stored.look()

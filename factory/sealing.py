@@ -26,6 +26,7 @@ from factory.seals import (
 from factory.shards import DATA, Rule, write_empty_shard, write_slice
 from factory.slices import Slices, add_late_slice
 from factory.stored import StoredRows, groups_in
+from factory.watching.events import event
 from schemas.manifest import Manifest, ShardEntry, read_manifest
 from schemas.records import ProblemGroup
 
@@ -161,6 +162,9 @@ class Sealer:
     def _keep(self, seal: Seal) -> None:
         write_seal(self._folder.seals, seal)
         self._seals[seal.number] = seal
+        num_sealed = len(self._shards())
+        for shard in seal.shards:
+            event("shard sealed", path=shard.path, rows=shard.num_rows, num_sealed=num_sealed)
 
     def _shards(self) -> list[ShardEntry]:
         return [shard for _, seal in sorted(self._seals.items()) for shard in seal.shards]

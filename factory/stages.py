@@ -7,18 +7,20 @@ what is missing, failed, or changed in the input. Readers take a problem as its 
 
 import errno
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from factory.errors import InputError
 from factory.job import EngineSection
 from factory.placement import GROUPS_PER_BLOCK, check_resources, placement
 from factory.stage_folder import StageFolder
 from factory.stored import Row
-from schemas.files import file_system, remote_key
-from schemas.records import Status
+from schemas.arrow import arrow_schema
+from schemas.files import place, read_table
+from schemas.records import ProblemGroup, Status
 from workers.engine import Engine
 from workers.grading import Grader
 from workers.program import Program
@@ -39,6 +41,17 @@ class Opener:
     def __call__(self) -> Engine:
         section = self.section
         return open_engine(section.model, device=section.device, engine_args=section.engine_args)
+
+
+ROWS_READ_TOGETHER = 64
+
+OpenerOf = Callable[[EngineSection], Callable[[], Engine]]
+"""How the engine of a section is opened, inside a worker."""
+
+
+def opener_of(section: EngineSection) -> Callable[[], Engine]:
+    """vLLM's."""
+    return Opener(section=section)
 
 
 def run_stage(
@@ -62,10 +75,8 @@ def run_stage(
     check_resources(section)
     _set_up(ray.data.DataContext.get_current())
     folder = stage.open_pass()
-    groups = _read({row.file for row in pending.values()})
-    keys = ray.put({problem_id: _key(str(row.file)) for problem_id, row in pending.items()})
-    wanted = groups.map_batches(_Wanted(keys), batch_format="pyarrow", num_cpus=0.1)
-    worked = wanted.repartition(target_num_rows_per_block=GROUPS_PER_BLOCK).map_batches(
+    groups = _read(pending)
+    worked = groups.repartition(target_num_rows_per_block=GROUPS_PER_BLOCK).map_batches(
         EngineWorker,
         fn_constructor_args=(
             open_engine or Opener(section=section),
@@ -87,7 +98,9 @@ def run_stage(
             f"the engine for {section.model} did not start: {_cause(str(error))}"
         ) from error
     except ray.exceptions.RayTaskError as error:
-        raise _as_told(error, folder) from error
+        if (told := _as_told(error.cause, folder)) is None:
+            raise
+        raise told from error
     except ray.data.exceptions.ExecutionTimeoutError as error:
         raise InputError(
             f"no worker finished a batch for {NO_PROGRESS_S / 3600:g} hours: one hangs, or engines "
@@ -101,16 +114,15 @@ def _set_up(context: Any) -> None:
     context.raise_original_map_exception = True
 
 
-def _as_told(error: Any, folder: Path) -> Exception:
-    """What a worker met, as if it had happened here; what is not of storage stays as it is."""
-    told = error.cause
-    if not isinstance(told, OSError):
-        return error  # type: ignore[no-any-return]
-    if told.errno == errno.ENOENT:
+def _as_told(error: BaseException, folder: Path) -> Exception | None:
+    """What a worker met with storage, as if it had happened here; `None` for anything else."""
+    if not isinstance(error, OSError):
+        return None
+    if error.errno == errno.ENOENT:
         return InputError(
             f"a worker does not see {folder}: --out has to be on storage that every node mounts"
         )
-    return OSError(told.errno, told.strerror, told.filename)
+    return OSError(error.errno, error.strerror, error.filename)
 
 
 def pending_problems(source: Mapping[str, Row], stored: Mapping[str, Row]) -> dict[str, Row]:
@@ -124,22 +136,30 @@ def pending_problems(source: Mapping[str, Row], stored: Mapping[str, Row]) -> di
     }
 
 
-def _read(files: Iterable[Path]) -> Any:
-    """The rows of these files with the path of each, read as they are needed."""
+def _read(pending: Mapping[str, Row]) -> Any:
+    """The rows of these problems, file by file, read when they are needed and where.
+
+    Ray Data's own reader of Parquet starts actors to look at footers, which for a few files takes
+    longer than reading them, and speaks to object stores through a client of its own.
+    """
     import ray
 
-    ordered = sorted(files, key=str)
-    return ray.data.read_parquet(
-        [remote_key(file) for file in ordered],
-        filesystem=file_system(ordered[0]),
-        include_paths=True,
-        num_cpus=0.1,
-    )
+    by_file: dict[str, list[str]] = {}
+    for problem_id, row in pending.items():
+        by_file.setdefault(str(row.file), []).append(problem_id)
+    items = [{"file": file, "problem_ids": by_file[file]} for file in sorted(by_file)]
+    files = ray.data.from_items(items, override_num_blocks=len(items))
+    return files.map_batches(_rows_of, batch_size=1, batch_format="pyarrow", num_cpus=0.1)
 
 
-def _key(path: str) -> str:
-    """Names a file among those of a stage, however its file system writes the path."""
-    return "/".join(path.rsplit("/", 2)[-2:])
+def _rows_of(files: pa.Table) -> Iterator[pa.Table]:
+    """The problems asked for of each file."""
+    for item in files.to_pylist():
+        table = read_table(place(item["file"]), schema=arrow_schema(ProblemGroup))
+        ids = set(item["problem_ids"])
+        wanted = table.filter(pa.array([i in ids for i in table["problem_id"].to_pylist()]))
+        for start in range(0, len(wanted), ROWS_READ_TOGETHER):
+            yield wanted.slice(start, ROWS_READ_TOGETHER)
 
 
 def _cause(text: str) -> str:
@@ -148,18 +168,3 @@ def _cause(text: str) -> str:
     named = [i for i, line in enumerate(lines) if re.match(r"[\w.]+(Error|Exception)\b", line)]
     said = lines[named[-1] :] if named else lines[-1:]
     return " ".join(line for line in said if "For further information" not in line)[:600]
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """Keeps the rows of pending problems, each from the file it is wanted from."""
-
-    pending: Any
-
-    def __call__(self, batch: Any) -> Any:
-        import ray
-
-        pending = ray.get(self.pending)
-        ids, paths = (batch[column].to_pylist() for column in ("problem_id", "path"))
-        keep = [pending.get(i) == _key(path) for i, path in zip(ids, paths, strict=True)]
-        return batch.filter(keep).drop_columns(["path"])

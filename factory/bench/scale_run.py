@@ -83,12 +83,12 @@ def run(what: Run, folder: Path) -> dict[str, Any]:
         job,
         folder / "out",
         lambda stage: _sampled(stage, samples, stages),
-        open_engine=opened,
+        opener=lambda section: opened,
     )
     ended_s, ended_cpu_s = time.monotonic(), time.process_time()
     [(stage_started_s, stage_ended_s)] = stages
     rss_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    label(job, folder / "out", lambda stage: _sampled(stage, [], []), open_engine=opened)
+    label(job, folder / "out", lambda stage: _sampled(stage, [], []), opener=lambda section: opened)
     return {
         "num_engines": what.num_processes * what.speed.num_engines,
         **asdict(what),

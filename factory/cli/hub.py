@@ -1,6 +1,6 @@
 """Commands that bring datasets to the Hub."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -24,19 +24,25 @@ def push(
     from factory.places import place_of
     from factory.report.push import push_line, unfinished_line
     from factory.report.show import dataset_of, open_dataset
+    from factory.watching.pushing import push_seen
 
     if follow:
         dataset = dataset_of(place_of(folder))
     else:
         dataset, _ = open_dataset(place_of(folder))
-    with out.status(f"pushing to {repo}") as status:
+    with out.status(f"pushing to {repo}") as status, push_seen(place_of(folder)) as events:
+
+        def watch(state: Any) -> None:
+            events.read(state)
+            status.update(escape(push_line(state)))
+
         state = run(
             dataset,
             repo,
             revision=revision,
             is_private=private,
             is_complete=(lambda: is_complete(dataset)) if follow else lambda: True,
-            watch=lambda s: status.update(escape(push_line(s))),
+            watch=watch,
         )
     if not state.is_finished:
         print_error(unfinished_line(state, folder))

@@ -16,5 +16,5 @@ DELAY = "CHAOS_DELAY_S"
 
 if __name__ == "__main__":
     engine = OpenFragile(delay_s=float(os.environ.get(DELAY, "0.1")))
-    pipeline.label = partial(pipeline.label, open_engine=engine)  # type: ignore[assignment]
+    pipeline.label = partial(pipeline.label, opener=lambda section: engine)  # type: ignore[assignment]
     main()
