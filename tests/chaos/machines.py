@@ -12,16 +12,19 @@ from tests.chaos.family import descendants, end, send
 NOTICED_SOON = {
     "health_check_initial_delay_ms": 0,
     "health_check_period_ms": 500,
-    "health_check_timeout_ms": 1000,
-    "health_check_failure_threshold": 3,
+    "health_check_timeout_ms": 2000,
+    "health_check_failure_threshold": 4,
 }
-"""A node that says nothing is dead after about two seconds."""
+"""A node that is gone is dead after about two seconds, one that says nothing after ten."""
+START_S = 300
+"""A crowded machine takes its time."""
 NUM_NODES = 2
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "disabled",
     "RAY_memory_monitor_refresh_ms": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_raylet_start_wait_time_s": str(START_S),
     "RAY_worker_niceness": "0",
     "RAY_worker_maximum_startup_concurrency": "8",
 }
@@ -34,6 +37,7 @@ class Machines:
         os.environ |= ENVIRONMENT
         self._cluster = Cluster()
         self._cluster.add_node(
+            wait=False,
             num_cpus=0,
             object_store_memory=80 << 20,
             include_dashboard=False,
@@ -47,7 +51,8 @@ class Machines:
         return str(self._cluster.address)
 
     def add_node(self) -> None:
-        self._cluster.add_node(num_cpus=3, object_store_memory=80 << 20)
+        self._cluster.add_node(wait=False, num_cpus=3, object_store_memory=80 << 20)
+        self._cluster.wait_for_nodes(START_S)
 
     def raylets(self) -> list[psutil.Process]:
         """Of the nodes that work."""
