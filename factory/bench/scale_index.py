@@ -18,7 +18,7 @@ from factory.stage_folder import StageFolder
 from factory.stages import pending_problems
 from factory.stored import StoredRows
 from schemas.arrow import arrow_schema, to_row
-from schemas.files import write_table
+from schemas.files import read_table, write_table
 from schemas.ids import content_id
 from schemas.records import ProblemGroup
 from workers.store import write_groups
@@ -79,8 +79,6 @@ def _settle(stage: StageFolder, problems: Path, num_settled: int) -> None:
 
 
 def _tables_in(folder: Path) -> Any:
-    from schemas.files import read_table
-
     for file in sorted(folder.glob("slice-*.parquet")):
         yield read_table(file, schema=arrow_schema(ProblemGroup))
 

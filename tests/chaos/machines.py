@@ -24,7 +24,6 @@ ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled",
     "RAY_memory_monitor_refresh_ms": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
-    "RAY_raylet_start_wait_time_s": str(START_S),
     "RAY_worker_niceness": "0",
     "RAY_worker_maximum_startup_concurrency": "8",
 }
@@ -51,7 +50,14 @@ class Machines:
         return str(self._cluster.address)
 
     def add_node(self) -> None:
-        self._cluster.add_node(wait=False, num_cpus=3, object_store_memory=80 << 20)
+        """Ray gives a node half a minute to start, which on a crowded machine takes two attempts."""
+        for attempts_left in reversed(range(5)):
+            try:
+                self._cluster.add_node(wait=False, num_cpus=3, object_store_memory=80 << 20)
+                break
+            except Exception:  # Ray raises no class of its own
+                if not attempts_left:
+                    raise
         self._cluster.wait_for_nodes(START_S)
 
     def raylets(self) -> list[psutil.Process]:
