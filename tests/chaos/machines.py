@@ -50,7 +50,7 @@ class Machines:
         return str(self._cluster.address)
 
     def add_node(self) -> None:
-        """Ray gives a node half a minute to start, which on a crowded machine takes two attempts."""
+        """Ray gives a node half a minute to start; a crowded machine takes two attempts."""
         for attempts_left in reversed(range(5)):
             try:
                 self._cluster.add_node(wait=False, num_cpus=3, object_store_memory=80 << 20)
