@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 export HF_HUB_OFFLINE ?= 1
 export HF_HUB_DISABLE_TELEMETRY ?= 1
 
-.PHONY: env demo test test-all lint bench bench-scale chaos toy-model toy-teacher clean
+.PHONY: env demo test test-all lint bench bench-scale chaos chaos-short toy-model toy-teacher clean
 
 env: $(READY)
 
@@ -44,6 +44,9 @@ bench: env
 
 bench-scale: env
 	$(BIN)/python -m factory.bench scale
+
+chaos-short: env
+	$(BIN)/pytest -m slow tests/chaos
 
 chaos: env
 	$(BIN)/pytest -m chaos

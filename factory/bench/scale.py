@@ -26,7 +26,8 @@ PROBLEMS_PER_ENGINE = {1: 32, 8: 16, 64: 8}
 TIME_SCALES = {1: 16.0, 8: 4.0, 64: 1.0}
 """As many tokens a second as two cores can answer for."""
 BOOKS_SPEED = Speed(num_slots=4096, tokens_per_s=1e6, tokens_per_s_alone=1e5)
-NUM_BOOKED = 100_000
+NUM_BOOKED = 20_000
+"""Through the whole pipeline; the index alone takes five times as many."""
 
 
 def measure(folder: Path, num_booked: int = NUM_BOOKED) -> None:
@@ -50,10 +51,16 @@ def measure(folder: Path, num_booked: int = NUM_BOOKED) -> None:
         Run(num_processes=4, num_problems=num_booked, speed=BOOKS_SPEED, is_adaptive=False),
     )
     _print_books(books)
+    index = _index(folder / "index", 5 * num_booked)
+    print(
+        f"index of {index['num_problems']:,} problems: {index['index_mb']:.0f} MB, "
+        f"{index['index_stored_s']:.0f} s of processor time to read what is stored"
+    )
     most = engines[-1]
     figures = {
         "engines": engines,
         "books": books,
+        "index": index,
         "driver_and_planning_ms_per_rollout": _driver_and_planning_ms(most),
         "driver_cores": most["driver_cores"],
         "is_within_targets": _driver_and_planning_ms(most) <= TARGET_MS
@@ -67,12 +74,18 @@ def _driver_and_planning_ms(found: dict[str, Any]) -> float:
 
 
 def _run(folder: Path, what: Run) -> dict[str, Any]:
+    return _in_a_process("factory.bench.scale_run", folder, json.dumps(asdict(what)))
+
+
+def _index(folder: Path, num_problems: int) -> dict[str, Any]:
+    return _in_a_process("factory.bench.scale_index", folder, str(num_problems))
+
+
+def _in_a_process(module: str, folder: Path, argument: str) -> dict[str, Any]:
     """In a process of its own, whose processor time and memory are the driver's."""
     shutil.rmtree(folder, ignore_errors=True)
-    command = [sys.executable, "-m", "factory.bench.scale_run", str(folder)]
-    done = subprocess.run(
-        [*command, json.dumps(asdict(what))], check=True, stdout=subprocess.PIPE, text=True
-    )
+    command = [sys.executable, "-m", module, str(folder), argument]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     shutil.rmtree(folder)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found

@@ -19,7 +19,7 @@ from factory.bench.scripted_world import problems
 from factory.toy import MODEL_DIR
 from tests.chaos.published import read_published
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[2]
 NUM_PROBLEMS = 24
 
@@ -58,14 +58,14 @@ def start(folder: Path, out: Path, delay_s: float = 0.1) -> subprocess.Popen[str
 
 def ended(driver: subprocess.Popen[str]) -> tuple[int, str]:
     """Exit code and what was said on the error stream."""
-    _, said = driver.communicate(timeout=280)
+    _, said = driver.communicate()
     return driver.returncode, said
 
 
-def wait_for(found: Callable[[], object]) -> None:
-    deadline_s = time.monotonic() + 200
+def wait_for(found: Callable[[], object], driver: subprocess.Popen[str]) -> None:
+    """Waits as long as the job runs; the test's own limit is behind it."""
     while not found():
-        assert time.monotonic() < deadline_s, "it did not happen in 200 s"
+        assert driver.poll() is None, driver.communicate()
         time.sleep(0.05)
 
 
@@ -93,7 +93,7 @@ def test_a_full_disk_is_named_and_the_job_goes_on_when_there_is_room(
 ) -> None:
     out = small_disk / "out"
     driver = start(tmp_path / "job", out)
-    wait_for(lambda: len(batches(out)) > 1)
+    wait_for(lambda: len(batches(out)) > 1, driver)
     filling = small_disk / "filling"
     fill(filling)
     code, said = ended(driver)
@@ -111,7 +111,7 @@ def test_a_full_disk_is_named_and_the_job_goes_on_when_there_is_room(
 def test_a_hung_engine_is_replaced(tmp_path: Path) -> None:
     out = tmp_path / "out"
     driver = start(tmp_path / "job", out)
-    wait_for(lambda: batches(out))
+    wait_for(lambda: batches(out), driver)
     [core] = core_of(driver)
     core.send_signal(signal.SIGSTOP)
     assert ended(driver)[0] == 0
@@ -127,7 +127,7 @@ def test_a_job_told_to_end_says_how_to_go_on(
 ) -> None:
     out = tmp_path / "out"
     driver = start(tmp_path / "job", out)
-    wait_for(lambda: batches(out))
+    wait_for(lambda: batches(out), driver)
     below = psutil.Process(driver.pid).children(recursive=True)
     driver.send_signal(sent)
     left, said = ended(driver)
@@ -142,7 +142,7 @@ def test_storage_that_workers_do_not_see_is_named(tmp_path: Path) -> None:
     out = tmp_path / "out"
     driver = start(tmp_path / "job", out, delay_s=1.0)
     folder = out / "stages" / "estimate" / "pass-0000"
-    wait_for(folder.exists)
+    wait_for(folder.exists, driver)
     folder.rmdir()
     code, said = ended(driver)
     assert code == 2
