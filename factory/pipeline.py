@@ -131,7 +131,7 @@ def _push(
 
     events = PushEvents()
 
-    def told(state: PushState) -> None:
+    def told(state: "PushState") -> None:
         events.read(state)
         watch(state)
 

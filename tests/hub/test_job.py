@@ -15,9 +15,9 @@ pytestmark = pytest.mark.ray
 def test_a_job_is_pushed_while_it_runs(
     tmp_path: Path, server: HubServer, client_env: dict[str, str]
 ) -> None:
-    problems = write_problems(tmp_path / "p.jsonl", 16)
+    problems = write_problems(tmp_path / "p.jsonl", 64)
     out = tmp_path / "out"
-    process = started(out, problems, "delay_s=0.2", 'push_to="org/labels"', **client_env)
+    process = started(out, problems, "delay_s=0.5", 'push_to="org/labels"', **client_env)
     repo = server.hub.repos
 
     def num_there() -> int:

@@ -62,8 +62,8 @@ def test_a_job_that_is_killed_five_times_publishes_the_same_files(tmp_path: Path
 
 
 def test_sigterm_ends_a_job_in_order_and_it_can_go_on(tmp_path: Path) -> None:
-    problems = write_problems(tmp_path / "p.jsonl", 16)
-    process = started(tmp_path / "out", problems, "delay_s=0.3")
+    problems = write_problems(tmp_path / "p.jsonl", 96)
+    process = started(tmp_path / "out", problems, "delay_s=1.0")
     eventually(lambda: num_sealed(tmp_path / "out") > 0, process)
     process.terminate()
     process.communicate(timeout=120)
