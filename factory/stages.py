@@ -121,7 +121,7 @@ def run_stage(
             blocks.map_batches(
                 EngineWorker,
                 fn_constructor_args=(opener, open_tool, program, folder, tally),
-                batch_size=None,
+                batch_size=GROUPS_PER_BLOCK,  # for engines with GPUs Ray Data wants a number
                 batch_format="pyarrow",
                 **options,
             ).materialize()

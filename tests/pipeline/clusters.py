@@ -51,7 +51,7 @@ class WhereAmI:
         return replace(group, status=Status.OK, reason=None, metadata=json.dumps(where))
 
 
-def run(folder: Path, name: str, num_groups: int = 24, **fields: Any) -> list[dict[str, Any]]:
+def run(folder: Path, name: str, num_groups: int = 8, **fields: Any) -> list[dict[str, Any]]:
     """Where each group was worked on."""
     stage = StageFolder(path=folder / name)
     run_stage(
@@ -115,7 +115,7 @@ def ranges(cluster: Any, folder: Path) -> dict[str, Any]:
         "light": ray.get([where.options(**options).remote() for _ in range(20)]),
         "any": ray.get(where.options(**gone).remote()),
         "gpu_nodes": [n.node_id for n in cluster_nodes() if n.resources.get("GPU")],
-        "where": run(folder, "stage", num_groups=120, num_engines={"min": 1, "max": 4}),
+        "where": run(folder, "stage", num_groups=80, num_engines={"min": 1, "max": 4}),
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def played(scene: str, folder: Path) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def played(scene: str, folder: Path) -> dict[str, Any]:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=540,
         )
     finally:
         shutil.rmtree(ray_folder, ignore_errors=True)
@@ -38,7 +38,7 @@ def played(scene: str, folder: Path) -> dict[str, Any]:
 
 def test_two_engines_of_half_a_gpu_share_it(tmp_path: Path) -> None:
     where = played("shared_gpu", tmp_path)["where"]
-    assert len(where) == 24
+    assert len(where) == 8
     assert len({w["pid"] for w in where}) == 2
     assert {tuple(w["gpus"]) for w in where} == {("0",)}
 
