@@ -84,7 +84,8 @@ def actor_options(wanted: Placement) -> Iterator[dict[str, Any]]:
         with _groups(wanted) as group_options:
             yield {**options, "num_gpus": 0, "ray_remote_args_fn": group_options}
         return
-    custom = {n: v for n, v in wanted.needs.items() if n not in ("CPU", "GPU") and ":" not in n}
+    named = ("CPU", "GPU", f"accelerator_type:{wanted.accelerator_type}")
+    custom = {name: amount for name, amount in wanted.needs.items() if name not in named}
     yield {
         **options,
         "num_gpus": wanted.needs.get("GPU", 0),

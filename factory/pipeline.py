@@ -131,9 +131,9 @@ def _check_roles(job: Job, recipe: Recipe) -> None:
 
 
 def _engine_cpus(job: Job) -> float:
-    """CPUs that the engines of the largest stage reserve."""
+    """CPUs that the engines of the largest stage reserve, the fewest of them."""
     sections = [s for s in (getattr(job, role) for role in ROLES) if s is not None]
-    return max(section.max_engines * section.num_cpus for section in sections)
+    return max(section.min_engines * section.num_cpus for section in sections)
 
 
 def load_recipe_or_refuse(name: str) -> Recipe:

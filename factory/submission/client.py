@@ -59,8 +59,8 @@ def connect(address: str | None) -> Client:
 
 
 @contextmanager
-def answering(address: str = "the cluster") -> Iterator[None]:
-    """Turns what the client raises into InputError."""
+def answering(address: str | None = None) -> Iterator[None]:
+    """Turns what the client raises into InputError; with the address where it is first tried."""
     import requests
     from ray.exceptions import AuthenticationError
 
@@ -68,12 +68,18 @@ def answering(address: str = "the cluster") -> Iterator[None]:
         yield
     except AuthenticationError as error:
         raise InputError(
-            f"{address} asks for a token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
+            f"{address or 'the cluster'} asks for a token: "
+            "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
         ) from error
     except (ConnectionError, requests.exceptions.RequestException) as error:
+        if address is None:
+            raise InputError(
+                f"the cluster's dashboard went away ({shortened(error, 100)}): run the same "
+                "command again, what is running is not started twice"
+            ) from error
         raise InputError(
             f"no Ray dashboard answers at {address}: give --address http://HEAD:8265, or forward "
             "the port"
         ) from error
     except RuntimeError as error:
-        raise InputError(f"{address} refused: {shortened(error, 400)}") from error
+        raise InputError(f"{address or 'the cluster'} refused: {shortened(error, 400)}") from error

@@ -103,6 +103,15 @@ def test_a_job_is_sent_found_again_read_and_finished(address: str, tmp_path: Pat
     assert state.status == "SUCCEEDED", "".join(printed)
     assert "load it" in "".join(printed)
     assert "load it" in logs_of(client, first.job_id)
+    told = subprocess.run(
+        [sys.executable, "-m", "factory.cli", "status", "--address", address],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"{first.job_id}  SUCCEEDED" in told.stdout
+    assert str(out) in told.stdout
     manifest = read_manifest(out)
     assert manifest is not None
     assert manifest.summary["num_problems"] == 4

@@ -15,6 +15,7 @@ from factory.submission.bundle import TOKEN_FILE, Bundle, make_bundle
 from factory.submission.client import connect
 from factory.submission.jobs import check_out, follow, logs_of, state_of, states, stop, submit
 from tests.factory.builders import job_file
+from tests.factory.test_cli import run as run  # the fixture
 
 OUT = "/shared/runs/a"
 
@@ -264,3 +265,31 @@ def test_nothing_at_the_address_is_one_line() -> None:
         connect("http://127.0.0.1:9")
     with pytest.raises(InputError, match=r"--address ray://head:10001: give the dashboard's"):
         connect("ray://head:10001")
+
+
+COMMANDS = {
+    "a folder of one machine": (["--out", "runs/a"], {}, "--out runs/a: on a cluster that is"),
+    "code without the flag": (["--out", OUT], {"recipe": "mine.py"}, "add --allow-code"),
+    "nobody there": (["--out", OUT], {}, "no Ray dashboard answers at http://127.0.0.1:9"),
+    "too little said": (["--out", OUT], {"seed": -1}, "job.yaml:"),
+}
+
+
+@pytest.mark.parametrize(("options", "fields", "message"), COMMANDS.values(), ids=COMMANDS.keys())
+def test_what_cannot_be_sent_is_one_line(
+    tmp_path: Path, run: Any, options: list[str], fields: dict[str, Any], message: str
+) -> None:
+    (tmp_path / "problems.jsonl").write_text("{}")
+    (tmp_path / "mine.py").touch()
+    file = job_file(tmp_path, **fields)
+    code, _, err = run("submit", file, *options, "--address", "http://127.0.0.1:9")
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_asking_nobody_is_one_line(run: Any) -> None:
+    for command in (["status"], ["status", "x"], ["logs", "x"], ["stop", "x"]):
+        code, _, err = run(*command, "--address", "http://127.0.0.1:9")
+        assert (code, err.count("\n")) == (2, 1)
+        assert "no Ray dashboard answers" in err
