@@ -163,8 +163,18 @@ class OutputSection(Section):
     """How the dataset is written."""
 
     format: Literal["parquet", "arrow"] = "parquet"
-    rows_per_shard: int = Field(default=50_000, ge=1)
+    problems_per_shard: int | None = Field(default=None, ge=1)
+    """By default a 32nd part of the job, at least 64 and at most 5,000."""
     rows_per_row_group: int = Field(default=4_000, ge=1)
+
+
+class PushSection(Section):
+    """How the dataset goes to the Hub."""
+
+    revision: str = Field(default="main", min_length=1)
+    """Branch to commit to."""
+    private: bool = False
+    """If the repository has to be made."""
 
 
 class Job(Section):
@@ -181,6 +191,9 @@ class Job(Section):
     recipe: str = "adaptive"
     seed: int = Field(default=0, ge=0)
     output: OutputSection = OutputSection()
+    push_to: str | None = None
+    """Dataset repository on the Hub, org/name, that gets each shard as soon as it is sealed."""
+    push: PushSection = PushSection()
 
     @property
     def completing(self) -> ModelSection:
@@ -252,6 +265,7 @@ def _known_fields(where: tuple[Any, ...]) -> list[str]:
         **{(role, "num_engines"): EngineRange for role in ROLES},
         ("sandbox",): SandboxSection,
         ("output",): OutputSection,
+        ("push",): PushSection,
     }
     return sorted(sections[where].model_fields) if where in sections else []
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas.arrow import arrow_schema, from_row, to_row
+from schemas.files import read_table
 from schemas.records import ProblemGroup, Status
 from workers.admission import Admission
 from workers.counting import counting, program_counts
@@ -92,8 +92,8 @@ class EngineWorker:
             self._suspects = Suspects(self._folder / ATTEMPTS, self._incarnation)
             self._admission = Admission(self._engine)
         stored = self._folder / f"{batch_id(batch)}.parquet"
-        if stored.exists():
-            return pq.read_table(stored, columns=RETURNED)
+        if await asyncio.to_thread(stored.exists):
+            return await asyncio.to_thread(read_table, stored, columns=RETURNED)
         groups = [from_row(ProblemGroup, row) for row in batch.to_pylist()]
         reporter = asyncio.create_task(self._report_regularly())
         try:
@@ -114,7 +114,7 @@ class EngineWorker:
     async def _batch(self, name: str, groups: list[ProblemGroup]) -> list[ProblemGroup]:
         """Runs a batch beside others, or group by group if engines died over it."""
         assert self._suspects is not None
-        if self._suspects.num_deaths(name) < DEATHS_TO_SUSPECT:
+        if await self._suspects.num_deaths(name) < DEATHS_TO_SUSPECT:
             async with self._suspects.together(name):
                 return await asyncio.gather(*(self._run(group) for group in groups))
         return [await self._suspect(group) for group in groups]
@@ -122,7 +122,7 @@ class EngineWorker:
     async def _suspect(self, group: ProblemGroup) -> ProblemGroup:
         assert self._suspects is not None
         name = f"alone {group.problem_id}"
-        deaths = self._suspects.num_deaths(name)
+        deaths = await self._suspects.num_deaths(name)
         if deaths >= DEATHS_TO_FAIL:
             reason = f"EngineDead: the engine died {deaths} times while it ran this problem alone"
             return replace(group, status=Status.FAILED, reason=reason)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from schemas.manifest import write_atomically
+from schemas.files import write_atomically
 
 
 def put(path: Path, text: str) -> None:

@@ -13,7 +13,6 @@ from factory.job import Job
 from factory.job_folder import JobFolder
 from factory.pipeline import label, unwatched
 from factory.report.show import published_rows
-from factory.shards import read_groups
 from factory.toy.consensus import consensus_effect
 from schemas.manifest import Manifest
 
@@ -61,10 +60,10 @@ def test_every_solution_has_a_rationale_and_every_one_is_kept_or_counted(
 
 
 def test_code_was_executed_and_its_output_stands_in_the_texts(finished: Finished) -> None:
-    files = JobFolder(path=finished.out).evidence(finished.manifest.recipe)
+    job = JobFolder(path=finished.out)
     texts = [
         rationale.text
-        for group in read_groups(files)
+        for group in job.groups(job.critique)
         for solution in group.solutions
         for rationale in solution.rationales
         if rationale.reason is None

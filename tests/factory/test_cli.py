@@ -134,7 +134,7 @@ def test_relabel_and_show_print_a_summary(tmp_path: Path, run: Any) -> None:
 
 def test_relabelling_an_unfinished_job_says_so(tmp_path: Path, run: Any) -> None:
     job = job_folder(tmp_path / "job")
-    store(job / "stages" / "problems" / "problems-000000002.parquet", [group("p"), group("q")])
+    store(job / "stages" / "problems" / "slice-00000.parquet", [group("p"), group("q")])
     code, _, err = run("relabel", job, "--recipe", "genprm", "--out", tmp_path / "out")
     assert code == 0
     assert err == f"note: the job in {job} is not finished: 1 of 2 problems are published\n"

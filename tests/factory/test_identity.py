@@ -165,7 +165,7 @@ def made(folder: Path, by: Manifest) -> Path:
 
 def test_a_folder_in_which_nothing_is_stored_may_be_taken_over(tmp_path: Path) -> None:
     write_manifest(tmp_path, manifest(seed=1))
-    store(tmp_path / "stages" / "problems" / "problems-0.parquet", [group("p")])
+    store(tmp_path / "stages" / "problems" / "slice-00000.parquet", [group("p")])
     (tmp_path / "stages" / "sample" / "pass-0000").mkdir(parents=True)
     assert check_folder(tmp_path, manifest(seed=2)) is None
     (tmp_path / "dataset").mkdir()

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from factory.job import ModelSection
-from factory.stages import StageFolder, run_stage
+from factory.stage_folder import StageFolder
+from factory.stages import run_stage
+from factory.stored import rows_in
 from factory.watching.events import event
 from factory.watching.seen import job_seen
 from factory.watching.stage_run import StageRun, unwatched
@@ -86,7 +88,7 @@ def run(folder: Path, digest: str, program: Work, *, num_engines: int = 1) -> No
         )
         with watch(stage_run):
             run_stage(
-                source=source,
+                pending=rows_in(source),
                 stage=StageFolder(path=folder / "stage"),
                 program=program,
                 section=ModelSection(
