@@ -39,6 +39,8 @@ class Tally:
     num_rows: int = 0
     num_examples: int = 0
     num_tokens: int = 0
+    num_trained_tokens: int = 0
+    """What a generative model has to write; a discriminative one learns at `num_steps`."""
     num_steps: int = 0
     """Steps with a target."""
     mass_good: float = 0.0
@@ -62,6 +64,8 @@ class Tally:
         if self.num_steps:
             share = self.mass_good / (self.mass_good + self.mass_bad)
             lines.append(f"{self.num_steps:,} steps to learn from, {100 * share:.1f} % good")
+        if self.num_trained_tokens:
+            lines.append(f"{self.num_trained_tokens:,} tokens to learn to write")
         if self.num_truncated:
             lines.append(f"{self.num_truncated:,} examples cut at --max-length")
         lines += [f"rows dropped: {reason}: {n:,}" for reason, n in self.dropped.most_common()]
