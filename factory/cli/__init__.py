@@ -11,6 +11,7 @@ GROUPS = (
     "label",
     "hub",
     "formats",
+    "train",
     "start",
 )
 """Modules whose commands register themselves; help lists them in this order."""
