@@ -22,7 +22,7 @@ from factory.training.models import (
     max_length_of,
     with_adapters,
 )
-from factory.training.outcome import Say, Trained, finish
+from factory.training.outcome import Say, Trained, finish, report
 from factory.training.prm_file import DISCRIMINATIVE, PrmFile
 from factory.training.run_folder import (
     check_folder,
@@ -90,8 +90,7 @@ def train_discriminative(
     )
     trainer.train(resume_from_checkpoint=last_checkpoint(settings))
     tally = data.tally()
-    for line in tally.lines():
-        say(line)
+    report(trainer, tally, say)
     prm = PrmFile(
         kind=DISCRIMINATIVE,
         layout=text.layout.name,

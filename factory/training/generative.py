@@ -19,7 +19,7 @@ from factory.training.models import (
     max_length_of,
     with_adapters,
 )
-from factory.training.outcome import Say, Trained, finish
+from factory.training.outcome import Say, Trained, finish, report
 from factory.training.prm_file import GENERATIVE, PrmFile
 from factory.training.run_folder import (
     check_folder,
@@ -84,8 +84,7 @@ def train_generative(
     trainer.order = (settings.batch_size or 1, settings.seed)
     trainer.train(resume_from_checkpoint=last_checkpoint(settings))
     tally = data.tally()
-    for line in tally.lines():
-        say(line)
+    report(trainer, tally, say)
     prm = PrmFile(
         kind=GENERATIVE,
         form=form,

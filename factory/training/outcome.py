@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from factory.training.examples import Tally
 from factory.training.models import has_bf16
 from factory.training.prm_file import PrmFile, write_prm_file
 from factory.training.run_folder import checkpoints_in
@@ -29,6 +30,13 @@ class Trained:
     prm: PrmFile
     log: tuple[dict[str, Any], ...]
     """What the Trainer logged: step, loss, learning_rate, grad_norm, at the end the times."""
+
+
+def report(trainer: "Trainer", tally: Tally, say: Say) -> None:
+    """What became of the rows and where the model will be, said once for all processes."""
+    if trainer.is_world_process_zero():
+        for line in tally.lines():
+            say(line)
 
 
 def finish(trainer: "Trainer", settings: TrainSettings, prm: PrmFile) -> Trained:
