@@ -22,7 +22,7 @@ from factory.training.models import (
     max_length_of,
     with_adapters,
 )
-from factory.training.outcome import Say, Trained, finish, report
+from factory.training.outcome import Say, Trained, finish
 from factory.training.prm_file import DISCRIMINATIVE, PrmFile
 from factory.training.run_folder import (
     check_folder,
@@ -90,7 +90,8 @@ def train_discriminative(
     )
     trainer.train(resume_from_checkpoint=last_checkpoint(settings))
     tally = data.tally()
-    report(trainer, tally, say)
+    for line in tally.lines():
+        say(line)
     prm = PrmFile(
         kind=DISCRIMINATIVE,
         layout=text.layout.name,
@@ -101,7 +102,7 @@ def train_discriminative(
         settings=settings.learnt_from(),
         versions=package_versions(),
     )
-    return finish(trainer, settings, prm)
+    return finish(trainer, settings, prm, say)
 
 
 def separated(settings: TrainSettings) -> Separated:

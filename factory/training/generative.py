@@ -19,7 +19,7 @@ from factory.training.models import (
     max_length_of,
     with_adapters,
 )
-from factory.training.outcome import Say, Trained, finish, report
+from factory.training.outcome import Say, Trained, finish
 from factory.training.prm_file import GENERATIVE, PrmFile
 from factory.training.run_folder import (
     check_folder,
@@ -84,7 +84,8 @@ def train_generative(
     trainer.order = (settings.batch_size or 1, settings.seed)
     trainer.train(resume_from_checkpoint=last_checkpoint(settings))
     tally = data.tally()
-    report(trainer, tally, say)
+    for line in tally.lines():
+        say(line)
     prm = PrmFile(
         kind=GENERATIVE,
         form=form,
@@ -93,7 +94,7 @@ def train_generative(
         settings=settings.learnt_from(),
         versions=package_versions(),
     )
-    return finish(trainer, settings, prm)
+    return finish(trainer, settings, prm, say)
 
 
 class TextTrainer(SFTTrainer):

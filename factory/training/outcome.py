@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from factory.training.examples import Tally
 from factory.training.models import has_bf16
 from factory.training.prm_file import PrmFile, write_prm_file
 from factory.training.run_folder import checkpoints_in
@@ -32,14 +31,7 @@ class Trained:
     """What the Trainer logged: step, loss, learning_rate, grad_norm, at the end the times."""
 
 
-def report(trainer: "Trainer", tally: Tally, say: Say) -> None:
-    """What became of the rows and where the model will be, said once for all processes."""
-    if trainer.is_world_process_zero():
-        for line in tally.lines():
-            say(line)
-
-
-def finish(trainer: "Trainer", settings: TrainSettings, prm: PrmFile) -> Trained:
+def finish(trainer: "Trainer", settings: TrainSettings, prm: PrmFile, say: Say) -> Trained:
     """Saves the model and removes what only the training needed.
 
     Weights are saved in bfloat16 where they were computed in it. LoRA's are merged into the model,
@@ -55,6 +47,7 @@ def finish(trainer: "Trainer", settings: TrainSettings, prm: PrmFile) -> Trained
         (out / EXAMPLES).unlink(missing_ok=True)
         shutil.rmtree(checkpoints_in(out), ignore_errors=True)
         write_prm_file(out, prm)
+    say(f"model in {out}")
     return Trained(folder=out, prm=prm, log=tuple(trainer.state.log_history))
 
 
