@@ -19,7 +19,7 @@ from factory.training.outcome import Trained
 from factory.training.prm_file import read_prm_file
 from factory.training.settings import TrainSettings
 from factory.training.train import train
-from tests.training.builders import oracle_rows, write_rows
+from tests.training.builders import oracle_rows, rows_with_plain_errors, write_rows
 from tests.training.test_conversations import CHAIN, CHAT
 
 CHATS = [{"conversations": CHAT}] * 24
@@ -82,6 +82,39 @@ def test_the_loss_falls_and_the_folder_loads_in_one_line(base: TrainSettings) ->
     assert prm.data["counts"]["num_rows"] == prm.data["counts"]["num_examples"] == 64
     assert prm.data["counts"]["num_steps"] > 64
     assert {path.name for path in base.out.iterdir()}.isdisjoint({"checkpoints", "examples.arrow"})
+
+
+def test_a_trained_model_tells_bad_steps_from_good_ones(
+    base: TrainSettings, tmp_path: Path
+) -> None:
+    """On problems it has not seen. An order by chance has an area of 0.5 with a standard deviation
+    below 0.04 (60 bad steps, 300 good ones): 0.8 is no accident, by less than one in 10^12."""
+    rows = rows_with_plain_errors(520, seed=5)
+    data = write_rows(tmp_path / "train.parquet", rows[:400])
+    run(replace(base, data=data, epochs=3, micro_batch_size=16))
+    scores = step_scores(base.out, rows[400:])
+    good, bad = ([p for p, is_good in scores if is_good is label] for label in (True, False))
+    assert min(len(good), len(bad)) >= 60
+    above = sum((g > b) + 0.5 * (g == b) for g in good for b in bad)
+    assert above / (len(good) * len(bad)) > 0.8
+
+
+def step_scores(folder: Path, rows: list[dict[str, Any]]) -> list[tuple[float, bool]]:
+    """P(good) and label of every step up to the first error."""
+    model = AutoModelForTokenClassification.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    prm = read_prm_file(folder)
+    assert prm is not None
+    assert prm.good_label is not None
+    scores: list[tuple[float, bool]] = []
+    for row in rows:
+        encoded = prm.as_layout.encode(tokenizer, row["prompt"], row["completions"])
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([encoded.input_ids])).logits[0]
+        at_steps = logits.softmax(dim=-1)[list(encoded.separator_positions), prm.good_label]
+        end = [*row["labels"], False].index(False) + 1
+        scores += zip(at_steps.tolist()[:end], row["labels"][:end], strict=True)
+    return scores
 
 
 @pytest.mark.parametrize("streaming", [False, True])
