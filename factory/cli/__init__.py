@@ -9,6 +9,7 @@ from factory.errors import InputError
 
 GROUPS = (
     "label",
+    "watch",
     "hub",
     "formats",
     "train",
