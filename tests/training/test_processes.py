@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("streaming", [False, True])
 def test_two_processes_make_the_model_of_one(
     tmp_path: Path, tiny_model: str, streaming: bool
@@ -36,7 +37,7 @@ def test_two_processes_make_the_model_of_one(
     train(replace(settings, out=tmp_path / "one"), lambda line: None)
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"),
-        *("--master-port", "0", "-m", "factory.cli", "train"),
+        *("--standalone", "-m", "factory.cli", "train"),
         *("--data", settings.data, "--model", tiny_model, "--out", str(tmp_path / "two")),
         *("--learning-rate", "0.01", "--batch-size", "16", "--micro-batch-size", "4"),
         *("--max-steps", "6", "--streaming" if streaming else "--no-streaming"),
@@ -47,7 +48,7 @@ def test_two_processes_make_the_model_of_one(
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=580,
     )
     assert done.returncode == 0, done.stderr[-3_000:]
     assert done.stdout.count("64 rows read") == 1, "the main process alone reports"
