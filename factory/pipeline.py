@@ -24,6 +24,7 @@ from factory.publish import publish
 from factory.recipes import load_recipe
 from factory.reuse import take_evidence
 from factory.stages import pending_problems, run_stage
+from factory.trust import check_code
 from factory.watching.events import event
 from factory.watching.seen import job_seen
 from factory.watching.stage_run import StageRun, Watch, unwatched
@@ -37,15 +38,24 @@ __all__ = ["StageRun", "Watch", "label", "load_recipe_or_refuse", "run_watched",
 ROWS_PER_PROBLEMS_FILE = 5_000
 
 
-def label(job: Job, out: Path, watch: Watch, evidence_of: Path | None = None) -> Manifest:
+def label(
+    job: Job,
+    out: Path,
+    watch: Watch,
+    evidence_of: Path | None = None,
+    *,
+    allow_code: bool = False,
+) -> Manifest:
     """Runs a job, or goes on with one that was interrupted, and publishes its dataset.
 
     `evidence_of` is the folder of a job whose rollouts this one takes over, where it would buy the
-    same: another teacher or another rule then costs no rollout.
+    same: another teacher or another rule then costs no rollout. `allow_code` says that the job's
+    author may run code here (see `factory.trust`).
 
     Everything that can be wrong with the input is found before anything is written or started.
     Raises InputError for it.
     """
+    check_code(job, allow_code=allow_code)
     recipe = load_recipe_or_refuse(job.recipe)
     _check_roles(job, recipe)
     for role in ("generator", "completer"):
@@ -111,7 +121,7 @@ def _check_roles(job: Job, recipe: Recipe) -> None:
 def _engine_cpus(job: Job) -> float:
     """CPUs that the engines of the largest stage reserve."""
     sections = [s for s in (getattr(job, role) for role in ROLES) if s is not None]
-    return max(section.num_engines * section.num_cpus for section in sections)
+    return max(section.min_engines * section.num_cpus for section in sections)
 
 
 def load_recipe_or_refuse(name: str) -> Recipe:
@@ -182,7 +192,7 @@ def run_watched(stage: Stage, manifest: Manifest, watch: Watch) -> Manifest:
         num_groups=num_pending,
         num_stored=len(stage.folder.stored()),
         tally=tally,
-        num_engines=stage.section.num_engines,
+        num_engines=stage.section.max_engines,
         num_gpus=num_gpus(stage.section),
     )
     with watch(run):

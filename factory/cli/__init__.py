@@ -10,6 +10,7 @@ from factory.errors import InputError
 GROUPS = (
     "label",
     "watch",
+    "cluster",
     "hub",
     "formats",
     "train",
