@@ -13,6 +13,7 @@ GROUPS = (
     "cluster",
     "hub",
     "formats",
+    "train",
     "start",
 )
 """Modules whose commands register themselves; help lists them in this order."""
