@@ -41,7 +41,7 @@ class Engine(Protocol):
         ...
 
     async def weigh(self, prompt: Prompt, options: Sequence[str]) -> tuple[float, ...]:
-        """The log-probability of each option as what comes next, by the token that tells them apart.
+        """The log-probability of each option as what comes next, at the token that parts them.
 
         The options are tokenised behind the prompt's text; what they begin with in common is taken
         as written. Raises as `complete` does, and ValueError where no single place tells all

@@ -3,8 +3,8 @@
 A solution's score is that of its last step, its lowest, their product or their mean (the four of
 arXiv 2501.07301 and 2504.00891). `prm-*` takes the solution of highest score; `vote-*` the answer
 whose solutions' scores add up to most (arXiv 2312.08935, section 3.4, sc + rm); `majority` the
-answer that occurs most often. A tie is not broken: each of the T tied choices counts 1 / T. `pass@1`
-is a solution drawn at random, `pass@N` the oracle that finds any right one.
+answer that occurs most often. A tie is not broken: each of the T tied choices counts 1 / T.
+`pass@1` is a solution drawn at random, `pass@N` the oracle that finds any right one.
 """
 
 from collections.abc import Callable, Hashable, Sequence

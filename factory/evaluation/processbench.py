@@ -1,4 +1,4 @@
-"""ProcessBench (arXiv 2412.06559): does a model name the first wrong step, and no step of right ones?
+"""ProcessBench (arXiv 2412.06559): is the first wrong step named, and none of a right one?
 
 A scalar PRM calls a step bad when its score is below a threshold, and names the earliest such
 step. Its F1 is the harmonic mean of the share of erroneous solutions whose first error it names and
