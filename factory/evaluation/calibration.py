@@ -9,6 +9,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from factory.evaluation.resampling import (
     Array,
@@ -86,8 +87,13 @@ def score_steps(steps: Sequence[LabelledStep], threshold: float = 0.5) -> StepSc
 def auc(scores_S: Array, good_S: Array, weights_S: Array) -> float:
     """Weighted AUC by ranks; NaN where one class has no weight."""
     _, level_S = np.unique(scores_S, return_inverse=True)
+    return _auc_of_levels(level_S, good_S, weights_S)
+
+
+def _auc_of_levels(level_S: NDArray[np.int64], good_S: Array, weights_S: Array) -> float:
+    """The same, of scores as ranks from 0 without gaps."""
     good = np.bincount(level_S, weights_S * good_S)
-    bad = np.bincount(level_S, weights_S * (1 - good_S))
+    bad = np.bincount(level_S, weights_S) - good
     pairs = good.sum() * bad.sum()
     if not pairs:
         return float("nan")
@@ -104,7 +110,7 @@ def _auc_estimate(scores_S: Array, good_S: Array, problem_S: Array, num_problems
         return Estimate(value=value, low=None, high=None, num=num)
     _, level_S = np.unique(scores_S, return_inverse=True)
     drawn = [
-        auc(level_S, good_S, weights[problem_S])
+        _auc_of_levels(level_S, good_S, weights[problem_S])
         for some in resamples(num_problems)
         for weights in some
     ]

@@ -6,6 +6,7 @@ statistics of the same problems see the same resamples: their difference is a pa
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,12 +59,21 @@ def with_interval(value: float, drawn: Array, *, num: int) -> Estimate:
 
 def resamples(num_problems: int, num: int = NUM_RESAMPLES) -> Iterator[Array]:
     """R x P: how often each problem was drawn, a few rows at a time; always the same."""
+    if num * num_problems <= _ENTRIES_TOGETHER:
+        yield _drawn_together(num_problems, num)
+        return
     rng = np.random.default_rng(0)
     rows = max(1, _ENTRIES_TOGETHER // num_problems)
     shares = np.full(num_problems, 1 / num_problems)
     for start in range(0, num, rows):
         drawn = rng.multinomial(num_problems, shares, size=min(rows, num - start))
         yield drawn.astype(np.float64)
+
+
+@lru_cache(maxsize=2)
+def _drawn_together(num_problems: int, num: int) -> Array:
+    shares = np.full(num_problems, 1 / num_problems)
+    return np.random.default_rng(0).multinomial(num_problems, shares, size=num).astype(np.float64)
 
 
 def summed(rows: Iterable[tuple[Hashable, Sequence[float]]], width: int) -> Array:

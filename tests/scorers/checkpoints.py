@@ -18,7 +18,7 @@ from transformers import (
 from factory.scorers import SolutionText
 from factory.toy import MODEL_DIR
 
-HIDDEN = 32
+HIDDEN = 64
 SOLUTIONS = (
     SolutionText(problem="What is 2 + 2?", steps=("2 + 2 = 4.", "The answer is: \\boxed{4}")),
     SolutionText(problem="Was ist 3 · 7?", steps=("3 · 7 = 21.",)),
@@ -32,7 +32,7 @@ SOLUTIONS = (
 def shape(**more: Any) -> dict[str, Any]:
     return {
         "hidden_size": HIDDEN,
-        "intermediate_size": 48,
+        "intermediate_size": 96,
         "num_hidden_layers": 2,
         "num_attention_heads": 2,
         "num_key_value_heads": 2,

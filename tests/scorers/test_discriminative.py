@@ -163,9 +163,7 @@ def test_three_classes_are_no_prm(tmp_path: Path) -> None:
         ('{"architectures": ["LlamaForCausalLM"]}', "say with --form how it judges"),
     ],
 )
-def test_what_is_no_prm_is_said_in_a_line(
-    config: str | None, message: str, tmp_path: Path
-) -> None:
+def test_what_is_no_prm_is_said_in_a_line(config: str | None, message: str, tmp_path: Path) -> None:
     save_tokenizer(tmp_path)
     if config is not None:
         (tmp_path / "config.json").write_text(config, encoding="utf-8")
