@@ -12,6 +12,7 @@ GROUPS = (
     "evaluate",
     "hub",
     "formats",
+    "train",
     "start",
 )
 """Modules whose commands register themselves; help lists them in this order."""

@@ -96,7 +96,7 @@ class Layout:
         messages = [{"role": "user", "content": problem}, {"role": "assistant", "content": answer}]
         if self.system is not None:
             messages.insert(0, {"role": "system", "content": self.system})
-        ids = _ids(tokenizer, _rendered(tokenizer, messages))
+        ids = _ids(tokenizer, rendered(tokenizer, messages))
         separator = _ids(tokenizer, self.separator)[0]
         positions = tuple(i for i, token in enumerate(ids) if token == separator)
         if len(positions) != len(steps):
@@ -167,13 +167,21 @@ def _ids(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
     return ids
 
 
-def _rendered(tokenizer: "PreTrainedTokenizerBase", messages: list[dict[str, str]]) -> str:
+def rendered(
+    tokenizer: "PreTrainedTokenizerBase", messages: list[dict[str, str]], *, asks: bool = False
+) -> str:
+    """The chat template's text; `asks` ends it where the assistant is to begin.
+
+    Raises InputError without a template and where the template refuses the messages.
+    """
     if not tokenizer.chat_template:
-        raise InputError("this tokenizer has no chat template: use --layout trl, or an -Instruct")
+        raise InputError(
+            "this tokenizer has no chat template: use --layout trl, or an instruct model"
+        )
     from jinja2 import TemplateError
 
     try:
-        text = tokenizer.apply_chat_template(messages, tokenize=False)
+        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=asks)
     except TemplateError as error:
         raise InputError(
             f"the chat template refuses the layout: {shortened(error)}; without a system text "

@@ -89,9 +89,10 @@ def test_a_separator_of_several_tokens_is_refused_until_it_is_added(
 def test_a_separator_that_merges_with_its_neighbours_is_refused(
     tokenizer: PreTrainedTokenizerBase,
 ) -> None:
-    """ "1" and "12" are different tokens once digits may merge; here "\\n" and "\\n\\n" are."""
+    """ "The" is one token by itself, and a part of other words between them."""
+    assert len(tokenizer("The", add_special_tokens=False)["input_ids"]) == 1
     with pytest.raises(InputError, match="merges with the text"):
-        layout_named("extra_0", separator="\n").separator_id(tokenizer)
+        layout_named("extra_0", separator="The").separator_id(tokenizer)
 
 
 def test_unknown_layouts_and_missing_chat_templates_say_what_to_do(
