@@ -20,6 +20,7 @@ from factory.evaluation.resampling import (
     with_interval,
 )
 
+Places = NDArray[np.int64]
 NUM_BINS = 10
 _TP, _FP, _FN, _TN, _SQUARES = range(5)
 _BINS = 5
@@ -90,7 +91,7 @@ def auc(scores_S: Array, good_S: Array, weights_S: Array) -> float:
     return _auc_of_levels(level_S, good_S, weights_S)
 
 
-def _auc_of_levels(level_S: NDArray[np.int64], good_S: Array, weights_S: Array) -> float:
+def _auc_of_levels(level_S: Places, good_S: Array, weights_S: Array) -> float:
     """The same, of scores as ranks from 0 without gaps."""
     good = np.bincount(level_S, weights_S * good_S)
     bad = np.bincount(level_S, weights_S) - good
@@ -101,7 +102,7 @@ def _auc_of_levels(level_S: NDArray[np.int64], good_S: Array, weights_S: Array) 
     return float((good * (below + bad / 2)).sum() / pairs)
 
 
-def _auc_estimate(scores_S: Array, good_S: Array, problem_S: Array, num_problems: int) -> Estimate:
+def _auc_estimate(scores_S: Array, good_S: Array, problem_S: Places, num_problems: int) -> Estimate:
     num = len(scores_S)
     value = auc(scores_S, good_S, np.ones(num)) if num else float("nan")
     if np.isnan(value):
@@ -118,7 +119,7 @@ def _auc_estimate(scores_S: Array, good_S: Array, problem_S: Array, num_problems
 
 
 def _sums(
-    scores_S: Array, good_S: Array, problem_S: Array, num_problems: int, threshold: float
+    scores_S: Array, good_S: Array, problem_S: Places, num_problems: int, threshold: float
 ) -> Array:
     """P x (5 + 3 * bins): confusion, squared distances, then steps, scores and good ones by bin."""
     called = scores_S >= threshold

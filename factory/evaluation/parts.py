@@ -28,8 +28,15 @@ CURVE_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 class Part(Protocol):
     """A benchmark that has been read."""
 
-    name: str
-    source: str
+    @property
+    def name(self) -> str:
+        """Its place in the report."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """Where its rows come from."""
+        ...
 
     def texts(self) -> list[SolutionText]:
         """What is to be scored, repetitions included."""

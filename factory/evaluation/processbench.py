@@ -15,6 +15,7 @@ import numpy as np
 from factory.evaluation.resampling import (
     Array,
     Estimate,
+    Statistic,
     estimate,
     harmonic_mean,
     share,
@@ -193,9 +194,9 @@ def _f1(sums: Array) -> Array:
     return harmonic_mean(share(sums[..., 1], sums[..., 0]), share(sums[..., 3], sums[..., 2]))
 
 
-def _mean_f1(places: Sequence[int]):  # type: ignore[no-untyped-def]
+def _mean_f1(places: Sequence[int]) -> Statistic:
     def statistic(sums: Array) -> Array:
-        return np.mean([_f1(sums[..., 4 * i : 4 * i + 4]) for i in places], axis=0)
+        return np.asarray(np.mean([_f1(sums[..., 4 * i : 4 * i + 4]) for i in places], axis=0))
 
     return statistic
 

@@ -76,9 +76,10 @@ def evaluate(
             "source": part.source,
             **part.report([scores[text] for text in part.texts()]),
         }
+    ready: dict[str, Any] = json.loads(json.dumps(report, allow_nan=False))
     if out is not None:
-        _write(out, report, scores)
-    return report
+        _write(out, ready, scores)
+    return ready
 
 
 def _write(out: Path, report: dict[str, Any], scores: dict[SolutionText, list[float]]) -> None:

@@ -33,7 +33,7 @@ def print_evaluation(console: Console, report: dict[str, Any]) -> None:
         if name in report:
             console.print()
             for line in lines(report[name]):
-                console.print(line, highlight=False)
+                console.print(line, highlight=False, soft_wrap=isinstance(line, Text))
 
 
 def _processbench(found: dict[str, Any]) -> Iterator[Table | Text]:
