@@ -22,6 +22,7 @@ AGGREGATIONS: dict[str, Callable[[Sequence[float]], float]] = {
     "mean": lambda scores: sum(scores) / len(scores),
 }
 PASS_1, MAJORITY, ORACLE = "pass@1", "majority", "pass@N"
+CURVE_DRAWS = 3_000
 TOLERANCE = 1e-9
 """Scores that differ by less are tied: their order would be that of rounding errors."""
 
@@ -109,12 +110,14 @@ def score_best_of(problems: Sequence[Sequence[Sampled]]) -> tuple[MethodScore, .
     )
 
 
-def curve(
-    problems: Sequence[Sequence[Sampled]], sizes: Sequence[int], *, num_draws: int = 20
-) -> dict[str, list[float]]:
-    """Accuracy of every method with n solutions, by sizes; each mean is over `num_draws` random
-    choices of n of every problem's solutions, always the same. Problems with fewer are left out
-    of that size, and a size that no problem has is NaN."""
+def curve(problems: Sequence[Sequence[Sampled]], sizes: Sequence[int]) -> dict[str, list[float]]:
+    """Accuracy of every method with n solutions, by sizes.
+
+    Each is a mean over random choices of n of every problem's solutions, always the same: up to 20
+    a problem, fewer where there are many problems. Problems with fewer solutions are left out of
+    that size, and a size that no problem has is NaN.
+    """
+    num_draws = min(20, max(1, CURVE_DRAWS // max(1, len(problems))))
     rng = np.random.default_rng(0)
     found: dict[str, list[float]] = {name: [] for name in _names()}
     for size in sizes:

@@ -11,7 +11,7 @@ from factory.scorers.scorer import SolutionText
 from factory.scorers.verification import Verification, averaged
 from schemas.ids import seed_from
 from workers.admission import Admission
-from workers.engine import Engine
+from workers.engine import Engine, EngineDead
 
 
 class GenerativeScorer:
@@ -54,6 +54,17 @@ class GenerativeScorer:
             close()
 
     async def _all(self, solutions: Sequence[SolutionText]) -> list[list[float]]:
+        try:
+            return await self._drawn(solutions)
+        except BaseExceptionGroup as group:
+            found: BaseException | None = group.subgroup(EngineDead)
+            while isinstance(found, BaseExceptionGroup):
+                found = found.exceptions[0]
+            if found is None:
+                raise
+            raise EngineDead(str(found)) from None
+
+    async def _drawn(self, solutions: Sequence[SolutionText]) -> list[list[float]]:
         engine = Admission(self._engine)
         async with asyncio.TaskGroup() as tasks:
             work = [

@@ -10,6 +10,7 @@ from factory.scorers.forms import ChainForm, ConversationForm, CritiqueForm
 from factory.scorers.generative import GenerativeScorer
 from factory.scorers.verification import Verification, averaged, p_good
 from schemas.generation import Completion, FinishReason, Prompt, Sampling
+from workers.engine import EngineDead
 from workers.sandbox import CellResult, CellStatus
 from workers.scripted_engine import ScriptedEngine
 
@@ -145,6 +146,17 @@ def test_a_chain_has_the_question_s_answer_as_its_last_score(
     assert asked[0].endswith("The step is \\boxed{")
     assert asked[-1].startswith("<think>\nStep 1")
     assert asked[-1].endswith("\\boxed{incorrect}\n</think>\nIs the solution correct?")
+
+
+def test_a_dead_engine_is_one_error_and_no_score() -> None:
+    scorer = GenerativeScorer(
+        ScriptedEngine(lambda _p, _s: EngineDead("out of memory")),
+        Recorded(),
+        ChainForm(sampling=SAMPLING),
+        num_samples=2,
+    )
+    with pytest.raises(EngineDead, match="out of memory"):
+        scorer.score_all([SOLUTION, SOLUTION])
 
 
 def test_a_cut_chain_says_nothing() -> None:
