@@ -97,6 +97,8 @@ def evaluate(
     ] = 0.5,
 ) -> None:
     """Measure a PRM: first errors, best-of-N, agreement with labels, each with its interval."""
+    from importlib.util import find_spec
+
     from factory.evaluation.run import evaluate as run
     from factory.evaluation.run import read_parts
     from factory.evaluation.settings import EvalInputs, EvalSettings, toy_inputs
@@ -148,8 +150,8 @@ def evaluate(
         pictures = plot_evaluation(report, out_folder)
         names = ", ".join(["report.json", "scores.jsonl", *(path.name for path in pictures)])
         out.print(f"\n{escape(str(out_folder))}: {names}", soft_wrap=True, highlight=False)
-        if not pictures:
-            err.print("no plots: pip install matplotlib for those of --best-of and --labels")
+        if not find_spec("matplotlib"):
+            err.print("no plots: for those of --best-of and --labels install matplotlib")
 
 
 def _engine_args(text: str | None) -> dict[str, Any] | None:

@@ -106,9 +106,9 @@ def _prmbench(found: dict[str, Any]) -> Iterator[Table | Text]:
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", pad_edge=False)
     for name in columns:
-        table.add_column(name, justify="left" if name == columns[0] else "right", no_wrap=True)
+        table.add_column(name, justify="left" if name == columns[0] else "right", overflow="fold")
     return table
 
 
@@ -118,7 +118,8 @@ def _percent(estimate: dict[str, Any], sign: str = "") -> str:
     shown = f"{100 * estimate['value']:{sign}.1f}"
     if estimate["low"] is None:
         return shown
-    return f"{shown} ({100 * estimate['low']:{sign}.1f} to {100 * estimate['high']:{sign}.1f})"
+    to = " to " if sign else "–"
+    return f"{shown} ({100 * estimate['low']:{sign}.1f}{to}{100 * estimate['high']:{sign}.1f})"
 
 
 def _number(estimate: dict[str, Any]) -> str:
@@ -126,4 +127,4 @@ def _number(estimate: dict[str, Any]) -> str:
         return DASH
     if estimate["low"] is None:
         return f"{estimate['value']:.3f}"
-    return f"{estimate['value']:.3f} ({estimate['low']:.3f} to {estimate['high']:.3f})"
+    return f"{estimate['value']:.3f} ({estimate['low']:.3f}–{estimate['high']:.3f})"
