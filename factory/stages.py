@@ -13,9 +13,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from factory.engine_actors import actor_options, cluster_nodes, room_for
 from factory.errors import InputError
 from factory.job import EngineSection
-from factory.placement import GROUPS_PER_BLOCK, check_resources, placement
+from factory.nodes import check_nodes
+from factory.placement import GROUPS_PER_BLOCK, task_options
 from schemas.records import Status
 from workers.engine import Engine
 from workers.grading import Grader
@@ -73,10 +75,16 @@ class Opener:
     """Opens the engine a model section describes; runs inside the worker."""
 
     section: EngineSection
+    engine_args: dict[str, Any]
+    """The section's, and what follows from where the engine is placed."""
 
     def __call__(self) -> Engine:
-        section = self.section
-        return open_engine(section.model, device=section.device, engine_args=section.engine_args)
+        return open_engine(
+            self.section.model,
+            device=self.section.device,
+            engine_args=self.engine_args,
+            hang_timeout_s=self.section.hang_timeout_s,
+        )
 
 
 def run_stage(
@@ -99,26 +107,24 @@ def run_stage(
     pending = pending_problems(source, stage)
     if not pending:
         return
-    check_resources(section)
+    placed = room_for(section)
     folder = stage.open_pass()
+    check_nodes(section, placed, folder)
     files = [str(file) for file in source]
-    groups = ray.data.read_parquet(files, include_paths=True, num_cpus=0.1)
-    wanted = groups.map_batches(_Wanted(ray.put(pending)), batch_format="pyarrow", num_cpus=0.1)
-    worked = wanted.repartition(target_num_rows_per_block=GROUPS_PER_BLOCK).map_batches(
-        EngineWorker,
-        fn_constructor_args=(
-            open_engine or Opener(section=section),
-            open_tool,
-            program,
-            folder,
-            tally,
-        ),
-        batch_size=None,
-        batch_format="pyarrow",
-        **placement(section),
-    )
+    light = {"num_cpus": 0.1, **task_options(cluster_nodes())}
+    groups = ray.data.read_parquet(files, include_paths=True, **light)
+    wanted = groups.map_batches(_Wanted(ray.put(pending)), batch_format="pyarrow", **light)
+    blocks = wanted.repartition(target_num_rows_per_block=GROUPS_PER_BLOCK)
+    opener = open_engine or Opener(section=section, engine_args=placed.engine_args)
     try:
-        worked.materialize()
+        with actor_options(placed) as options:
+            blocks.map_batches(
+                EngineWorker,
+                fn_constructor_args=(opener, open_tool, program, folder, tally),
+                batch_size=GROUPS_PER_BLOCK,  # for engines with GPUs Ray Data wants a number
+                batch_format="pyarrow",
+                **options,
+            ).materialize()
     except ray.exceptions.ActorDiedError as error:
         if "creation task" not in str(error):
             raise

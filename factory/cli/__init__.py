@@ -10,6 +10,8 @@ from factory.errors import InputError
 GROUPS = (
     "label",
     "evaluate",
+    "watch",
+    "cluster",
     "hub",
     "formats",
     "train",

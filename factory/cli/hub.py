@@ -18,20 +18,21 @@ def push(
 ) -> None:
     """Push a dataset to the Hub: what is missing there, each shard once. Run it again to go on."""
     from factory.hub import push as run
+    from factory.hub.state import PushState
     from factory.report.show import open_dataset
+    from factory.watching.pushing import push_seen
 
     dataset, _ = open_dataset(folder)
-    with out.status(f"pushing to {repo}") as status:
-        state = run(
-            dataset,
-            repo,
-            revision=revision,
-            is_private=private,
-            watch=lambda s: status.update(
-                f"{repo}: {s.pushed} of {s.pushed + s.pending} shards there"
-                + (f", {escape(s.last_error)}" if s.last_error else "")
-            ),
-        )
+    with out.status(f"pushing to {repo}") as status, push_seen(folder) as events:
+
+        def watch(state: PushState) -> None:
+            events.read(state)
+            status.update(
+                f"{repo}: {state.pushed} of {state.pushed + state.pending} shards there"
+                + (f", {escape(state.last_error)}" if state.last_error else "")
+            )
+
+        state = run(dataset, repo, revision=revision, is_private=private, watch=watch)
     if not state.is_finished:
         print_error(f"{state.last_error}: {state.pushed} shards are there, run it again to go on")
         raise typer.Exit(1)

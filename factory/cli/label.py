@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from factory.cli.app import Out, app, err, out, print_error
+from factory.cli.app import AllowCode, Out, app, err, out, print_error
 
 
 @app.command()
@@ -17,6 +17,7 @@ def label(
         Path | None,
         typer.Option(help="A job's folder whose rollouts to take over, where they are the same."),
     ] = None,
+    allow_code: AllowCode = False,
 ) -> None:
     """Sample, estimate and publish. Run it again to go on after an interruption."""
     from factory.job import load_job
@@ -24,7 +25,7 @@ def label(
     from factory.report.progress import watcher
     from factory.report.show import all_failed, print_summary
 
-    manifest = run(load_job(job), out_folder, watcher(out), evidence)
+    manifest = run(load_job(job), out_folder, watcher(out), evidence, allow_code=allow_code)
     print_summary(out, out_folder / "dataset", manifest)
     if line := all_failed(manifest.summary):
         print_error(line)
@@ -66,13 +67,21 @@ def audit(
     folder: Annotated[Path, typer.Argument(help="A finished job's folder.")],
     steps: Annotated[int, typer.Option(min=1, help="How many steps to check, about.")] = 300,
     rollouts: Annotated[int, typer.Option(min=2, help="Fresh rollouts at every prefix.")] = 256,
+    allow_code: AllowCode = False,
 ) -> None:
     """Check labels drawn at random with many fresh rollouts; the card then states their error."""
     from factory.audit import audit as run
     from factory.report.audit import print_audit
     from factory.report.progress import watcher
 
-    print_audit(out, run(folder, num_steps=steps, num_rollouts=rollouts, watch=watcher(out)))
+    report = run(
+        folder,
+        num_steps=steps,
+        num_rollouts=rollouts,
+        watch=watcher(out),
+        allow_code=allow_code,
+    )
+    print_audit(out, report)
 
 
 @app.command("fit-prior")
