@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from factory.cli.app import app, out, print_lines
+from factory.cli.app import app, print_lines
 
 
 @app.command()
@@ -121,5 +121,4 @@ def train(
         resume=resume,
         report_to=report_to,
     )
-    trained = run(settings, lambda line: print_lines([line]))
-    out.print(f"model      {trained.folder}", soft_wrap=True, highlight=False, markup=False)
+    run(settings, lambda line: print_lines([line]))

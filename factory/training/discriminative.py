@@ -102,7 +102,7 @@ def train_discriminative(
         settings=settings.learnt_from(),
         versions=package_versions(),
     )
-    return finish(trainer, settings, prm)
+    return finish(trainer, settings, prm, say)
 
 
 def separated(settings: TrainSettings) -> Separated:

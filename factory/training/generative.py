@@ -94,7 +94,7 @@ def train_generative(
         settings=settings.learnt_from(),
         versions=package_versions(),
     )
-    return finish(trainer, settings, prm)
+    return finish(trainer, settings, prm, say)
 
 
 class TextTrainer(SFTTrainer):

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 DEFAULT_MAX_LENGTH = 4_096
+HEADS = ("score", "classifier")
+"""What token classifiers call their last layer; peft trains these whole for the task TOKEN_CLS."""
 
 
 def load_tokenizer(model: str) -> "PreTrainedTokenizerBase":
@@ -118,6 +120,7 @@ def with_adapters(
         lora_alpha=settings.lora_alpha,
         lora_dropout=0.0,
         target_modules="all-linear",
+        exclude_modules=list(HEADS) if task == "TOKEN_CLS" else None,
         trainable_token_indices=None if new_token is None else [new_token],
     )
     return get_peft_model(model, config)

@@ -31,7 +31,7 @@ class Trained:
     """What the Trainer logged: step, loss, learning_rate, grad_norm, at the end the times."""
 
 
-def finish(trainer: "Trainer", settings: TrainSettings, prm: PrmFile) -> Trained:
+def finish(trainer: "Trainer", settings: TrainSettings, prm: PrmFile, say: Say) -> Trained:
     """Saves the model and removes what only the training needed.
 
     Weights are saved in bfloat16 where they were computed in it. LoRA's are merged into the model,
@@ -47,6 +47,7 @@ def finish(trainer: "Trainer", settings: TrainSettings, prm: PrmFile) -> Trained
         (out / EXAMPLES).unlink(missing_ok=True)
         shutil.rmtree(checkpoints_in(out), ignore_errors=True)
         write_prm_file(out, prm)
+    say(f"model in {out}")
     return Trained(folder=out, prm=prm, log=tuple(trainer.state.log_history))
 
 

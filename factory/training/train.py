@@ -1,5 +1,6 @@
 """`train`: from labels to a process reward model in a folder."""
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,11 @@ def train(
 ) -> Trained:
     """Trains the PRM the settings describe and saves it to their `out`, complete with prm.json.
 
-    Every process of a multi-GPU run calls this; the main one writes. Raises InputError for data,
-    models and settings that do not go together.
+    Every process of a multi-GPU run calls this; the main one writes, and alone says something.
+    Raises InputError for data, models and settings that do not go together.
     """
+    if os.environ.get("RANK", "0") != "0":
+        say = _nothing
     if settings.is_generative:
         from factory.training.generative import train_generative
 
@@ -25,3 +28,7 @@ def train(
     from factory.training.discriminative import train_discriminative
 
     return train_discriminative(settings.with_schedule(None), say, callbacks)
+
+
+def _nothing(line: str) -> None:
+    """What the other processes say."""

@@ -18,7 +18,6 @@ from factory.training.sources import Source
 
 MakeExample = Callable[[Mapping[str, Any], Tally], Mapping[str, Any] | None]
 EXAMPLES_WRITTEN_TOGETHER = 1_000
-BATCHES_SORTED_TOGETHER = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +115,12 @@ class ExampleStream(IterableDataset):
 class LengthSampler(Sampler[int]):
     """An order for each pass, from seed and pass alone, in which neighbours are about as long.
 
-    Examples are shuffled, sorted within large groups and cut into batches, which are shuffled
-    again. A resumed run therefore meets the batches that the interrupted one would have met.
+    Examples are shuffled and cut into the optimizer's batches, and each batch is sorted, so that
+    its micro-batches hold examples of one length. Batches as a whole are not sorted by length:
+    where steps behind the first error are left out, the short examples are those with an error,
+    and batches would swing between good and bad.
+
+    A resumed run meets the batches that the interrupted one would have met.
     """
 
     def __init__(self, lengths: list[int], *, batch_size: int, seed: int) -> None:
@@ -135,16 +138,9 @@ class LengthSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         random = torch.Generator().manual_seed(self._seed * 1_000_003 + self._epoch)
         order = torch.randperm(len(self._lengths), generator=random).tolist()
-        size = self._batch_size * BATCHES_SORTED_TOGETHER
-        for start in range(0, len(order), size):
-            group = sorted(order[start : start + size], key=self._lengths.__getitem__)
-            batches = [
-                group[i : i + self._batch_size] for i in range(0, len(group), self._batch_size)
-            ]
-            last = [batches.pop()] if len(batches[-1]) < self._batch_size else []
-            shuffled = torch.randperm(len(batches), generator=random).tolist()
-            for batch in (*(batches[i] for i in shuffled), *last):
-                yield from batch
+        for start in range(0, len(order), self._batch_size):
+            batch = order[start : start + self._batch_size]
+            yield from sorted(batch, key=self._lengths.__getitem__, reverse=True)
 
 
 def check_any(tally: Tally) -> None:
