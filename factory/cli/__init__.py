@@ -9,6 +9,7 @@ from factory.errors import InputError
 
 GROUPS = (
     "label",
+    "evaluate",
     "watch",
     "cluster",
     "hub",
