@@ -50,14 +50,14 @@ class FineTuning:
 
 def fine_tuning(num_solutions: int) -> FineTuning:
     """Settings that fit a number of labelled solutions and two minutes on two cores."""
-    epochs = max(1, min(12, round(3000 / max(1, num_solutions))))
-    return FineTuning(learning_rate=1e-3, epochs=epochs)
+    epochs = max(2, min(6, round(1000 / max(1, num_solutions))))
+    return FineTuning(learning_rate=1e-4, epochs=epochs)
 
 
 def train_prm(
     rows: Sequence[LabelledSteps], settings: FineTuning, seed: int, backbone: Path = BACKBONE_DIR
 ) -> PreTrainedModel:
-    """The backbone with a fresh head, fine-tuned on the rows."""
+    """The backbone fine-tuned on the rows; without rows as it is."""
     torch.manual_seed(seed)
     tokenizer = AutoTokenizer.from_pretrained(backbone)
     model = AutoModelForTokenClassification.from_pretrained(backbone, num_labels=2)
@@ -68,7 +68,7 @@ def train_prm(
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.0)
     num_warm_up = settings.warm_up_share * num_steps
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda s: min((s + 1) / max(1.0, num_warm_up), 1 - s / num_steps)
+        optimizer, lambda s: min((s + 1) / max(1.0, num_warm_up), 1 - s / max(1, num_steps))
     )
     model.train()
     for _ in range(settings.epochs):

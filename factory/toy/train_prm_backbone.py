@@ -4,7 +4,7 @@ ELECTRA for solutions (arXiv 2003.10555): fresh layers on top of the shipped sol
 every token and of every line whether the generator has replaced it. The solver's layers know which
 token should come; the layers above can compare that with the one that stands there. They stay as
 they are, which halves the work, unless `--all-layers` is given: then they learn too and keep their
-next-token loss. The heads are thrown away; the folder holds the bare network.
+next-token loss. Of the heads only the last is kept, as the two classes of a PRM to begin with.
 """
 
 from __future__ import annotations
@@ -22,7 +22,12 @@ from random import Random
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import LlamaForCausalLM, LlamaModel, PreTrainedTokenizerFast
+from transformers import (
+    LlamaForCausalLM,
+    LlamaForTokenClassification,
+    LlamaModel,
+    PreTrainedTokenizerFast,
+)
 
 from factory.toy import MODEL_DIR
 from factory.toy.muon import Muon
@@ -210,8 +215,19 @@ def learn(detector: Detector, run: Run, pad_id: int) -> None:
 
 
 def save(detector: Detector, out: Path) -> None:
-    """A folder that `AutoModelForTokenClassification` loads; a model card there is left alone."""
-    detector.backbone.eval().save_pretrained(out)
+    """A folder that `AutoModelForTokenClassification` loads; a model card there is left alone.
+
+    The head of "broken so far" becomes two classes: 0 from the first replaced line on, 1 before.
+    """
+    config = detector.backbone.config
+    config.num_labels = 2
+    network = LlamaForTokenClassification(config)
+    network.model.load_state_dict(detector.backbone.state_dict())
+    weight, bias = detector.heads.weight[1] / 2, detector.heads.bias[1] / 2
+    with torch.no_grad():
+        network.score.weight.copy_(torch.stack([weight, -weight]))
+        network.score.bias.copy_(torch.stack([bias, -bias]))
+    network.eval().save_pretrained(out)
     (out / "model.safetensors").chmod(0o644)
     build_tokenizer().save_pretrained(out)
 
