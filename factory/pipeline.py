@@ -2,9 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,48 +18,44 @@ from factory.job import ROLES, Job
 from factory.job_folder import JOB_FILE, JobFolder
 from factory.job_stages import Stage, check_sandbox, stages_of
 from factory.models import check_model
+from factory.placement import num_gpus
 from factory.problem_checks import checked_problems
 from factory.publish import publish
 from factory.recipes import load_recipe
 from factory.reuse import take_evidence
 from factory.stages import pending_problems, run_stage
+from factory.trust import check_code
+from factory.watching.events import event
+from factory.watching.seen import job_seen
+from factory.watching.stage_run import StageRun, Watch, unwatched
 from schemas.arrow import arrow_schema, to_row
 from schemas.manifest import Manifest, write_atomically, write_manifest
 from schemas.records import ProblemGroup
 from workers.tally import Tally, engine_summary
 
+__all__ = ["StageRun", "Watch", "label", "load_recipe_or_refuse", "run_watched", "unwatched"]
+
 ROWS_PER_PROBLEMS_FILE = 5_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageRun:
-    """What a watcher of a running stage needs."""
-
-    name: str
-    num_groups: int
-    """Groups to do in this run; those stored by earlier runs are not among them."""
-    num_stored: int
-    tally: Any
-    """Handle of the stage's `Tally` actor."""
-
-
-Watch = Callable[[StageRun], AbstractContextManager[None]]
-
-
-def unwatched(run: StageRun) -> AbstractContextManager[None]:
-    """A `Watch` that looks away."""
-    return nullcontext()
-
-
-def label(job: Job, out: Path, watch: Watch, evidence_of: Path | None = None) -> Manifest:
+def label(
+    job: Job,
+    out: Path,
+    watch: Watch,
+    evidence_of: Path | None = None,
+    *,
+    allow_code: bool = False,
+) -> Manifest:
     """Runs a job, or goes on with one that was interrupted, and publishes its dataset.
 
     `evidence_of` is the folder of a job whose rollouts this one takes over, where it would buy the
-    same: another teacher or another rule then costs no rollout.
+    same: another teacher or another rule then costs no rollout. `allow_code` says that the job's
+    author may run code here (see `factory.trust`).
 
     Everything that can be wrong with the input is found before anything is written or started.
     Raises InputError for it.
     """
+    check_code(job, allow_code=allow_code)
     recipe = load_recipe_or_refuse(job.recipe)
     _check_roles(job, recipe)
     for role in ("generator", "completer"):
@@ -82,21 +76,25 @@ def label(job: Job, out: Path, watch: Watch, evidence_of: Path | None = None) ->
     if found:
         manifest = replace(manifest, stages=found.stages, audit=found.audit)
     write_atomically(out / JOB_FILE, job.model_dump_json(indent=2) + "\n")
-    with open_cluster(_engine_cpus(job)):
-        for stage in stages_of(job, recipe, folder, manifest, has_solutions):
-            manifest = run_watched(stage, manifest, watch)
-            write_manifest(out, manifest)
-    if found and manifest.stages != found.stages:
-        manifest = replace(manifest, audit={})  # it was about less evidence than there is now
-    manifest = publish(
-        evidence=folder.evidence(manifest.recipe),
-        folder=folder.dataset,
-        manifest=manifest,
-        labeler=recipe.labeler,
-        curation=recipe.curation,
-        output=job.output,
-    )
-    write_manifest(out, manifest)
+    with job_seen(out, manifest, watch) as watch:
+        with open_cluster(_engine_cpus(job)):
+            for stage in stages_of(job, recipe, folder, manifest, has_solutions):
+                manifest = run_watched(stage, manifest, watch)
+                write_manifest(out, manifest)
+        if found and manifest.stages != found.stages:
+            manifest = replace(manifest, audit={})  # it was about less evidence than there is now
+        event("publishing")
+        manifest = publish(
+            evidence=folder.evidence(manifest.recipe),
+            folder=folder.dataset,
+            manifest=manifest,
+            labeler=recipe.labeler,
+            curation=recipe.curation,
+            output=job.output,
+        )
+        write_manifest(out, manifest)
+        for number, shard in enumerate(manifest.shards, start=1):
+            event("shard sealed", path=shard.path, rows=shard.num_rows, num_sealed=number)
     return manifest
 
 
@@ -123,7 +121,7 @@ def _check_roles(job: Job, recipe: Recipe) -> None:
 def _engine_cpus(job: Job) -> float:
     """CPUs that the engines of the largest stage reserve."""
     sections = [s for s in (getattr(job, role) for role in ROLES) if s is not None]
-    return max(section.num_engines * section.num_cpus for section in sections)
+    return max(section.min_engines * section.num_cpus for section in sections)
 
 
 def load_recipe_or_refuse(name: str) -> Recipe:
@@ -194,6 +192,8 @@ def run_watched(stage: Stage, manifest: Manifest, watch: Watch) -> Manifest:
         num_groups=num_pending,
         num_stored=len(stage.folder.stored()),
         tally=tally,
+        num_engines=stage.section.max_engines,
+        num_gpus=num_gpus(stage.section),
     )
     with watch(run):
         run_stage(

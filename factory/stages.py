@@ -13,8 +13,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from factory.engine_actors import actor_options, cluster_nodes, room_for
 from factory.errors import InputError
 from factory.job import EngineSection
+from factory.nodes import check_nodes
+from factory.placement import GROUPS_PER_BLOCK, task_options
 from schemas.records import Status
 from workers.engine import Engine
 from workers.grading import Grader
@@ -22,11 +25,6 @@ from workers.program import Program
 from workers.store import clear_unfinished
 from workers.vllm_engine import open_engine
 from workers.worker import EngineWorker
-
-MAX_RESTARTS = 32
-"""Of one worker; an engine that dies more often is not worth starting again in this run."""
-GROUPS_PER_BLOCK = 4
-"""Rows that share a task and a file: few, so that little is lost and the engine never starves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +75,16 @@ class Opener:
     """Opens the engine a model section describes; runs inside the worker."""
 
     section: EngineSection
+    engine_args: dict[str, Any]
+    """The section's, and what follows from where the engine is placed."""
 
     def __call__(self) -> Engine:
-        section = self.section
-        return open_engine(section.model, device=section.device, engine_args=section.engine_args)
+        return open_engine(
+            self.section.model,
+            device=self.section.device,
+            engine_args=self.engine_args,
+            hang_timeout_s=self.section.hang_timeout_s,
+        )
 
 
 def run_stage(
@@ -103,26 +107,24 @@ def run_stage(
     pending = pending_problems(source, stage)
     if not pending:
         return
-    _check_resources(section)
+    placed = room_for(section)
     folder = stage.open_pass()
+    check_nodes(section, placed, folder)
     files = [str(file) for file in source]
-    groups = ray.data.read_parquet(files, include_paths=True, num_cpus=0.1)
-    wanted = groups.map_batches(_Wanted(ray.put(pending)), batch_format="pyarrow", num_cpus=0.1)
-    worked = wanted.repartition(target_num_rows_per_block=GROUPS_PER_BLOCK).map_batches(
-        EngineWorker,
-        fn_constructor_args=(
-            open_engine or Opener(section=section),
-            open_tool,
-            program,
-            folder,
-            tally,
-        ),
-        batch_size=None,
-        batch_format="pyarrow",
-        **_placement(section),
-    )
+    light = {"num_cpus": 0.1, **task_options(cluster_nodes())}
+    groups = ray.data.read_parquet(files, include_paths=True, **light)
+    wanted = groups.map_batches(_Wanted(ray.put(pending)), batch_format="pyarrow", **light)
+    blocks = wanted.repartition(target_num_rows_per_block=GROUPS_PER_BLOCK)
+    opener = open_engine or Opener(section=section, engine_args=placed.engine_args)
     try:
-        worked.materialize()
+        with actor_options(placed) as options:
+            blocks.map_batches(
+                EngineWorker,
+                fn_constructor_args=(opener, open_tool, program, folder, tally),
+                batch_size=GROUPS_PER_BLOCK,  # for engines with GPUs Ray Data wants a number
+                batch_format="pyarrow",
+                **options,
+            ).materialize()
     except ray.exceptions.ActorDiedError as error:
         if "creation task" not in str(error):
             raise
@@ -149,56 +151,6 @@ def pending_problems(source: list[Path], stage: StageFolder) -> dict[str, str]:
             else:
                 found[row["problem_id"]] = str(file)
     return found
-
-
-def _check_resources(section: EngineSection) -> None:
-    """Engines that no node can hold would wait for ever without a word.
-
-    Raises InputError.
-    """
-    import ray
-
-    there = ray.cluster_resources()
-    for name, needed in (("CPU", section.num_cpus), ("GPU", num_gpus(section))):
-        total = needed * section.num_engines
-        if total > there.get(name, 0):
-            raise InputError(
-                f"{section.num_engines} engines for {section.model} need {total:g} {name}s, the "
-                f"cluster has {there.get(name, 0):g}: lower num_engines or num_{name.lower()}s"
-            )
-
-
-def num_gpus(section: EngineSection) -> float:
-    """GPUs to reserve per engine: as said, or as many as it runs in parallel on."""
-    if section.num_gpus is not None:
-        return section.num_gpus
-    if section.device == "cpu" or not _has_gpus():
-        return 0
-    parallel = section.engine_args.get("tensor_parallel_size", 1)
-    return float(parallel * section.engine_args.get("pipeline_parallel_size", 1))
-
-
-def _has_gpus() -> bool:
-    import ray
-
-    return ray.cluster_resources().get("GPU", 0) > 0
-
-
-def _placement(section: EngineSection) -> dict[str, Any]:
-    """Workers, what each reserves, and how many blocks each has at a time."""
-    from ray.data import ActorPoolStrategy
-
-    blocks_in_flight = max(1, section.groups_in_flight // GROUPS_PER_BLOCK)
-    return {
-        "compute": ActorPoolStrategy(
-            size=section.num_engines,
-            max_tasks_in_flight_per_actor=2 * blocks_in_flight,
-            max_concurrent_calls_per_actor=blocks_in_flight,
-        ),
-        "num_cpus": section.num_cpus,
-        "num_gpus": num_gpus(section),
-        "max_restarts": MAX_RESTARTS,
-    }
 
 
 def _cause(text: str) -> str:

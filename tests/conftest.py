@@ -1,5 +1,6 @@
 """Shared by all tests: one local Ray cluster for those that need one, and no deadlines."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -14,5 +15,6 @@ def ray_cluster() -> Iterator[None]:
     """A local cluster, started once and stopped at the end."""
     from factory.cluster import open_cluster
 
+    os.environ.setdefault("RAY_metrics_report_interval_ms", "2000")  # 10 s by default
     with open_cluster():
         yield

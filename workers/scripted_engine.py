@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from schemas.generation import Completion, FinishReason, Prompt, Sampling
-from workers.engine import EngineDead, EngineStats
+from workers.engine import EngineDead, EngineLoad, EngineStats
 
 Reply = Callable[[Prompt, int], str | Completion | Exception]
 
@@ -32,6 +32,7 @@ class ScriptedEngine:
         self._delay_s = delay_s
         self._max_concurrency = max_concurrency
         self._stats = EngineStats()
+        self._num_running = 0
         self._dead: str | None = None
 
     async def complete(
@@ -40,7 +41,11 @@ class ScriptedEngine:
         self._check_alive()
         self.calls.append(RecordedCall(prompt=prompt, sampling=sampling, seeds=tuple(seeds)))
         self._count(num_requests=len(seeds))
-        await asyncio.sleep(self._delay_s)
+        self._num_running += len(seeds)
+        try:
+            await asyncio.sleep(self._delay_s)
+        finally:
+            self._num_running -= len(seeds)
         self._check_alive()
         completions = tuple(self._answer(prompt, seed) for seed in seeds)
         self._count(
@@ -55,7 +60,8 @@ class ScriptedEngine:
         return self._max_concurrency
 
     def stats(self) -> EngineStats:
-        return self._stats
+        load = EngineLoad(num_running=self._num_running, max_concurrency=self._max_concurrency)
+        return replace(self._stats, load=load)
 
     def close(self) -> None:
         self._dead = "the engine was closed"

@@ -8,7 +8,8 @@ from typing import Any
 
 from schemas.generation import Completion, Prompt, Sampling
 from workers.engine import EngineDead, EngineStats
-from workers.vllm_dialect import Counters, Dialect
+from workers.vllm_counters import Counters
+from workers.vllm_dialect import Dialect
 from workers.vllm_watch import watch_for_hang
 
 CLOSED = "the engine was closed"

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from schemas.generation import Completion, FinishReason, Message, Prompt, Sampling
-from workers.engine import EngineStats, PromptTooLong
+from workers.engine import PromptTooLong
 
 MAX_SEED = 2**63 - 1
 
@@ -127,33 +127,3 @@ def _with_seed(params: Any, seed: int) -> Any:
     seeded = copy.copy(params)
     seeded.seed = seed
     return seeded
-
-
-class Counters:
-    """Sums what vLLM reports after every step, and what we sent."""
-
-    def __init__(self) -> None:
-        self.num_requests = 0
-        self._num_finished = 0
-        self._num_prompt_tokens = 0
-        self._num_cached_prompt_tokens = 0
-        self._num_generated_tokens = 0
-        self._num_preemptions = 0
-
-    def record(self, step: Any) -> None:
-        """Add vLLM's IterationStats of one step."""
-        self._num_finished += len(step.finished_requests)
-        self._num_prompt_tokens += step.prompt_token_stats.total
-        self._num_cached_prompt_tokens += step.prompt_token_stats.cached_tokens
-        self._num_generated_tokens += step.num_generation_tokens
-        self._num_preemptions += step.num_preempted_reqs
-
-    def stats(self) -> EngineStats:
-        return EngineStats(
-            num_requests=self.num_requests,
-            num_finished=self._num_finished,
-            num_prompt_tokens=self._num_prompt_tokens,
-            num_cached_prompt_tokens=self._num_cached_prompt_tokens,
-            num_generated_tokens=self._num_generated_tokens,
-            num_preemptions=self._num_preemptions,
-        )

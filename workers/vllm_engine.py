@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from workers.engine import Engine
-from workers.vllm_dialect import Counters, Dialect
+from workers.vllm_counters import Counters, counting_logger
+from workers.vllm_dialect import Dialect
 
 Device = Literal["auto", "cpu", "gpu"]
 
@@ -84,7 +85,7 @@ def open_in_thread(model: str, given: Mapping[str, Any], hang_timeout_s: float) 
     counters = Counters()
     with _run_directory() as remove_run_directory:
         args = EngineArgs(model=model, disable_log_stats=False, **cpu_arguments(model, given))
-        engine = LLMEngine.from_engine_args(args, stat_loggers=[_counting_logger(counters)])
+        engine = LLMEngine.from_engine_args(args, stat_loggers=[counting_logger(counters)])
 
     def release() -> None:
         atexit.unregister(host.close)
@@ -117,7 +118,7 @@ def open_in_processes(model: str, given: Mapping[str, Any], hang_timeout_s: floa
     with _run_directory() as remove_run_directory:
         # No stats of vLLM's own; a logger that we pass is fed all the same.
         args = AsyncEngineArgs(model=model, disable_log_stats=True, **gpu_arguments(given))
-        engine = AsyncLLM.from_engine_args(args, stat_loggers=[_counting_logger(counters)])
+        engine = AsyncLLM.from_engine_args(args, stat_loggers=[counting_logger(counters)])
 
     def release() -> None:
         atexit.unregister(host.close)
@@ -195,34 +196,6 @@ def _limit_threads() -> None:
 def _dialect(engine: Any) -> Dialect:
     tokenizer = copy.deepcopy(engine.renderer.get_tokenizer())
     return Dialect(tokenizer, engine.vllm_config.model_config.max_model_len)
-
-
-def _counting_logger(counters: Counters) -> type:
-    """A stat logger class for vLLM that feeds `counters`.
-
-    vLLM adds its Prometheus logger, which costs time per token, unless it is given one of that
-    class; nothing here reads Prometheus.
-    """
-    from vllm.v1.metrics.loggers import PrometheusStatLogger
-
-    class CountingLogger(PrometheusStatLogger):
-        def __init__(self, vllm_config: Any, engine_indexes: list[int] | None = None) -> None:
-            pass
-
-        def record(
-            self,
-            scheduler_stats: Any,
-            iteration_stats: Any,
-            mm_cache_stats: Any = None,
-            engine_idx: int = 0,
-        ) -> None:
-            if iteration_stats is not None:
-                counters.record(iteration_stats)
-
-        def log_engine_initialized(self) -> None:
-            pass
-
-    return CountingLogger
 
 
 def _set_environment() -> None:

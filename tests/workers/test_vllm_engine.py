@@ -11,7 +11,7 @@ import pytest
 
 from factory.toy import MODEL_DIR
 from schemas.generation import Completion, FinishReason, Message, Prompt, Sampling
-from workers.engine import Engine, EngineDead, PromptTooLong
+from workers.engine import Engine, EngineDead, EngineLoad, PromptTooLong
 from workers.vllm_dialect import Dialect, render_turns
 from workers.vllm_engine import cpu_arguments, open_engine, open_in_processes
 
@@ -202,6 +202,28 @@ def test_stats_count_prompts_cached_prompts_and_tokens(engine: Engine) -> None:
     assert 0 < cached < prompt_tokens
     assert cached % 16 == 0, "sixteen requests share the same blocks"
     assert after.num_preemptions == before.num_preemptions
+    looked_up = after.num_cache_queries - middle.num_cache_queries
+    assert looked_up == prompt_tokens
+    assert after.num_cache_hits - middle.num_cache_hits == cached
+
+
+@needs_vllm
+def test_the_load_is_what_the_engine_is_doing(engine: Engine) -> None:
+    async def run() -> EngineLoad:
+        work = asyncio.ensure_future(
+            engine.complete(PROMPT, Sampling(temperature=2.0, max_tokens=200), range(100))
+        )
+        while not engine.stats().load.num_running:
+            await asyncio.sleep(0.01)
+        seen = engine.stats().load
+        await work
+        return seen
+
+    busy, idle = asyncio.run(run()), engine.stats().load
+    assert 0 < busy.num_running <= busy.max_concurrency == ENGINE_ARGS["max_num_seqs"]
+    assert busy.num_waiting > 0
+    assert 0 < busy.kv_cache_usage < 1
+    assert (idle.num_running, idle.num_waiting, idle.kv_cache_usage) == (0, 0, 0)
 
 
 @needs_vllm

@@ -1,0 +1,40 @@
+"""What every command shares: the app, its two consoles, and how a mistake is told."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Step labels for process reward models, by Monte Carlo, with their evidence.",
+)
+out = Console()
+err = Console(stderr=True)
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for everything the job makes.")]
+AllowCode = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code",
+        envvar="PRM_FACTORY_ALLOW_CODE",
+        help="Run code the job names: a .py recipe, a model's own, an unsafe sandbox.",
+    ),
+]
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Line by line, as they are."""
+    for line in lines:
+        out.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def print_error(message: str) -> None:
+    """One line on the error stream."""
+    line = " ".join(message.split("\n"))
+    err.print(f"[red]error:[/] {escape(line)}", soft_wrap=True, highlight=False)
