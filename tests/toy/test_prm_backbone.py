@@ -12,7 +12,6 @@ from factory.toy.measure_prm import best_of, first_error_f1, labelled_by_oracle
 from factory.toy.oracle import first_error, judge
 from factory.toy.prm import (
     BACKBONE_DIR,
-    FineTuning,
     encode,
     fine_tuning,
     load_scorer,
@@ -80,7 +79,7 @@ def test_few_labels_make_a_prm_that_finds_injected_errors() -> None:
         written = write_solution(problem, 1, habits)
         texts = tuple(step.text for step in written)
         rows.append(labelled_by_oracle(problem.question, texts, first_error(judge(problem, texts))))
-    model = train_prm(rows[:48], FineTuning(learning_rate=1e-3, epochs=2, batch_size=8), seed=0)
+    model = train_prm(rows[:48], fine_tuning(48), seed=0)
     score = load_scorer(model, AutoTokenizer.from_pretrained(BACKBONE_DIR))
     scores = score([(row.question, row.steps) for row in rows[48:]])
     for label in (True, False):
