@@ -8,7 +8,8 @@ READY := $(VENV)/.ready
 export HF_HUB_OFFLINE ?= 1
 export HF_HUB_DISABLE_TELEMETRY ?= 1
 
-.PHONY: env demo test test-all lint bench bench-scale chaos chaos-short toy-model toy-teacher clean
+.PHONY: env demo test test-all lint bench bench-scale chaos chaos-short toy-model toy-teacher
+.PHONY: toy-prm toy-benchmarks clean
 
 env: $(READY)
 
@@ -56,6 +57,13 @@ toy-model: env
 
 toy-teacher: env
 	$(BIN)/python -m factory.toy.train_teacher --drawn build/toy-teacher/drawn.jsonl --out build/toy-teacher/model
+
+toy-prm: env
+	$(BIN)/python -m factory.toy.train_prm_backbone --out build/toy-prm
+	$(BIN)/python -m factory.toy.measure_prm --backbone build/toy-prm --pool build/toy-prm/pool.jsonl
+
+toy-benchmarks: env
+	$(BIN)/python -m factory.toy.benchmark_files --out build/toy-benchmarks
 
 clean:
 	rm -rf build $(VENV)

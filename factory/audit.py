@@ -34,6 +34,7 @@ from factory.programs.estimate import Estimate
 from factory.publish import is_on_policy
 from factory.stage_folder import StageFolder
 from factory.stored import StoredRows, groups_in, rows_in
+from factory.trust import check_code
 from schemas.arrow import arrow_schema, to_row
 from schemas.files import absolute, read_bytes, write_atomically, write_table
 from schemas.ids import content_id, seed_from
@@ -41,7 +42,9 @@ from schemas.manifest import Manifest, write_manifest
 from schemas.records import ProblemGroup, Solution, Status
 
 
-def audit(folder: Path, *, num_steps: int, num_rollouts: int, watch: Watch) -> dict[str, Any]:
+def audit(
+    folder: Path, *, num_steps: int, num_rollouts: int, watch: Watch, allow_code: bool = False
+) -> dict[str, Any]:
     """Audits a finished job; the report goes to its manifests, its card and `audit.json`.
 
     An audit that was interrupted goes on when called again with the same numbers. Raises
@@ -49,6 +52,7 @@ def audit(folder: Path, *, num_steps: int, num_rollouts: int, watch: Watch) -> d
     """
     folder = absolute(folder)
     job, manifest = _finished(folder)
+    check_code(job, allow_code=allow_code)
     ending = Ending()
     with sigterm_ends(), ending.watched(), Lease(folder, ending):
         return _audit(folder, job, manifest, num_steps, num_rollouts, watch)

@@ -106,7 +106,7 @@ def import_file(
     target = None if to == PROBLEMS else _format(to)
     if out.exists() and source.exists() and is_local(source) and out.samefile(source):
         raise InputError(f"{out} is what would be read: name another file with --out")
-    return _convert(_rows(source), format_, target, out)
+    return _convert(rows_in(source), format_, target, out)
 
 
 def _convert(
@@ -182,7 +182,7 @@ def _format(
         raise InputError(str(error)) from error
 
 
-def _rows(source: Path) -> Iterator[InputRow]:
+def rows_in(source: Path) -> Iterator[InputRow]:
     """The rows of a file, or of a folder's files by name."""
     if source.is_dir():
         files = sorted(f for f in source.rglob("*") if f.suffix in FILE_SUFFIXES)

@@ -26,8 +26,9 @@ from factory.reuse import check_evidence, take_evidence
 from factory.sealing import POLL_S, Sealer
 from factory.shards import Rule
 from factory.slices import Slices, add_problems, problems_per_slice, remove_slices
-from factory.stages import OpenerOf, opener_of, pending_problems, run_stage
+from factory.stages import OpenerOf, pending_problems, run_stage
 from factory.stored import Row, StoredRows
+from factory.trust import check_code
 from factory.watching.events import event
 from factory.watching.seen import job_seen
 from factory.watching.stage_run import StageRun, Watch, unwatched
@@ -48,21 +49,24 @@ def label(
     watch: Watch,
     evidence_of: Path | None = None,
     *,
+    allow_code: bool = False,
     say: Callable[[str], object] = lambda line: None,
     watch_push: "Callable[[PushState], object]" = lambda state: None,
     rhythm: "Rhythm | None" = None,
     seal_every_s: float = POLL_S,
-    opener: OpenerOf = opener_of,
+    opener: OpenerOf | None = None,
 ) -> Manifest:
     """Runs a job, or goes on with one that was interrupted, and publishes its dataset.
 
     `evidence_of` is the folder of a job whose rollouts this one takes over, where it would buy the
     same: another teacher or another rule then costs no rollout. `say` gets lines for a person,
     `watch_push` every state of the push to the Hub; that it failed is no error of the job.
+    `allow_code` says that the job's author may run code here (see `factory.trust`).
 
     Everything that can be wrong with the input is found before anything is written or started.
     Raises InputError for it.
     """
+    check_code(job, allow_code=allow_code)
     recipe = load_recipe_or_refuse(job.recipe)
     _check_roles(job, recipe)
     _check_models(job, recipe)
@@ -163,7 +167,7 @@ def _run_stages(
     watch: Watch,
     ending: Ending,
     seal_every_s: float,
-    opener: OpenerOf,
+    opener: OpenerOf | None,
 ) -> Manifest:
     """All stages, the last one with its slices sealed as they are settled; then what is left."""
     before = manifest.stages
@@ -244,7 +248,7 @@ def _check_roles(job: Job, recipe: Recipe) -> None:
 def _engine_cpus(job: Job) -> float:
     """CPUs that the engines of the largest stage reserve."""
     sections = [s for s in (getattr(job, role) for role in ROLES) if s is not None]
-    return max(section.num_engines * section.num_cpus for section in sections)
+    return max(section.min_engines * section.num_cpus for section in sections)
 
 
 def load_recipe_or_refuse(name: str) -> Recipe:
@@ -261,7 +265,7 @@ def run_watched(
     stored: StoredRows,
     manifest: Manifest,
     watch: Watch,
-    opener: OpenerOf = opener_of,
+    opener: OpenerOf | None = None,
 ) -> Manifest:
     """One stage over these rows; `stored` is up to date with it afterwards.
 
@@ -279,7 +283,7 @@ def run_watched(
         num_groups=len(pending),
         num_stored=len(stored.rows),
         tally=tally,
-        num_engines=stage.section.num_engines,
+        num_engines=stage.section.max_engines,
         num_gpus=num_gpus(stage.section),
     )
     with watch(run):
@@ -289,7 +293,7 @@ def run_watched(
             program=stage.program,
             section=stage.section,
             tally=tally,
-            open_engine=opener(stage.section),
+            open_engine=opener and opener(stage.section),
             open_tool=stage.open_tool,
         )
     stored.look()

@@ -14,9 +14,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from factory.engine_actors import actor_options, cluster_nodes, room_for
 from factory.errors import InputError
 from factory.job import EngineSection
-from factory.placement import GROUPS_PER_BLOCK, check_resources, placement
+from factory.nodes import check_nodes
+from factory.placement import GROUPS_PER_BLOCK, task_options
 from factory.stage_folder import StageFolder
 from factory.stored import Row
 from schemas.arrow import arrow_schema
@@ -38,21 +40,22 @@ class Opener:
     """Opens the engine a model section describes; runs inside the worker."""
 
     section: EngineSection
+    engine_args: dict[str, Any]
+    """The section's, and what follows from where the engine is placed."""
 
     def __call__(self) -> Engine:
-        section = self.section
-        return open_engine(section.model, device=section.device, engine_args=section.engine_args)
+        return open_engine(
+            self.section.model,
+            device=self.section.device,
+            engine_args=self.engine_args,
+            hang_timeout_s=self.section.hang_timeout_s,
+        )
 
 
 ROWS_READ_TOGETHER = 64
 
 OpenerOf = Callable[[EngineSection], Callable[[], Engine]]
 """How the engine of a section is opened, inside a worker."""
-
-
-def opener_of(section: EngineSection) -> Callable[[], Engine]:
-    """vLLM's."""
-    return Opener(section=section)
 
 
 def run_stage(
@@ -73,25 +76,22 @@ def run_stage(
 
     if not pending:
         return
-    check_resources(section)
+    placed = room_for(section)
     _set_up(ray.data.DataContext.get_current())
     folder = stage.open_pass()
-    groups = _read(pending)
-    worked = groups.repartition(target_num_rows_per_block=GROUPS_PER_BLOCK).map_batches(
-        EngineWorker,
-        fn_constructor_args=(
-            open_engine or Opener(section=section),
-            open_tool,
-            program,
-            folder,
-            tally,
-        ),
-        batch_size=None,
-        batch_format="pyarrow",
-        **placement(section),
-    )
+    check_nodes(section, placed, folder)
+    groups = _read(pending, {"num_cpus": 0.1, **task_options(cluster_nodes())})
+    blocks = groups.repartition(target_num_rows_per_block=GROUPS_PER_BLOCK)
+    opener = open_engine or Opener(section=section, engine_args=placed.engine_args)
     try:
-        worked.materialize()
+        with actor_options(placed) as options:
+            blocks.map_batches(
+                EngineWorker,
+                fn_constructor_args=(opener, open_tool, program, folder, tally),
+                batch_size=GROUPS_PER_BLOCK,  # for engines with GPUs Ray Data wants a number
+                batch_format="pyarrow",
+                **options,
+            ).materialize()
     except ray.exceptions.ActorDiedError as error:
         if "creation task" not in str(error):
             raise
@@ -137,7 +137,7 @@ def pending_problems(source: Mapping[str, Row], stored: Mapping[str, Row]) -> di
     }
 
 
-def _read(pending: Mapping[str, Row]) -> Any:
+def _read(pending: Mapping[str, Row], options: Mapping[str, Any]) -> Any:
     """The rows of these problems, file by file, read when they are needed and where.
 
     Ray Data's own reader of Parquet starts actors to look at footers, which for a few files takes
@@ -150,7 +150,7 @@ def _read(pending: Mapping[str, Row]) -> Any:
         by_file.setdefault(str(row.file), []).append(problem_id)
     items = [{"file": file, "problem_ids": by_file[file]} for file in sorted(by_file)]
     files = ray.data.from_items(items, override_num_blocks=len(items))
-    return files.map_batches(_rows_of, batch_size=1, batch_format="pyarrow", num_cpus=0.1)
+    return files.map_batches(_rows_of, batch_size=1, batch_format="pyarrow", **options)
 
 
 def _rows_of(files: pa.Table) -> Iterator[pa.Table]:

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from schemas.files import read_bytes, write_atomically
@@ -20,6 +20,12 @@ class ShardEntry:
     sha256: str
     num_bytes: int
     num_rows: int
+
+    def __post_init__(self) -> None:
+        """A manifest may come from others: its paths lead nowhere but into its folder."""
+        parts = PurePosixPath(self.path).parts
+        if not parts or self.path.startswith("/") or ".." in parts or "\\" in self.path:
+            raise ValueError(f"shard path {self.path!r} leaves the dataset's folder")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,6 +59,15 @@ class Engine(Protocol):
         """
         ...
 
+    async def weigh(self, prompt: Prompt, options: Sequence[str]) -> tuple[float, ...]:
+        """The log-probability of each option as what comes next, at the token that parts them.
+
+        The options are tokenised behind the prompt's text; what they begin with in common is taken
+        as written. Raises as `complete` does, and ValueError where no single place tells all
+        options from one another: one begins with another, or there are fewer than two.
+        """
+        ...
+
     @property
     def max_concurrency(self) -> int:
         """How many completions the engine computes at a time."""

@@ -26,8 +26,17 @@ class ScriptedEngine:
     EngineDead every call raises it, as with a real engine. Tokens are words; none is ever cached.
     """
 
-    def __init__(self, reply: Reply, *, delay_s: float = 0.0, max_concurrency: int = 256) -> None:
+    def __init__(
+        self,
+        reply: Reply,
+        *,
+        delay_s: float = 0.0,
+        max_concurrency: int = 256,
+        weigh: Callable[[Prompt, Sequence[str]], Sequence[float]] | None = None,
+    ) -> None:
+        """`weigh` gives an option's log-probability; without it the engine weighs nothing."""
         self.calls: list[RecordedCall] = []
+        self._weigh = weigh
         self._reply = reply
         self._delay_s = delay_s
         self._max_concurrency = max_concurrency
@@ -54,6 +63,12 @@ class ScriptedEngine:
             num_generated_tokens=sum(completion.num_tokens for completion in completions),
         )
         return completions
+
+    async def weigh(self, prompt: Prompt, options: Sequence[str]) -> tuple[float, ...]:
+        self._check_alive()
+        if self._weigh is None:
+            raise ValueError("this engine was not told how to weigh options")
+        return tuple(self._weigh(prompt, options))
 
     @property
     def max_concurrency(self) -> int:

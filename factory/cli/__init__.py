@@ -9,9 +9,12 @@ from factory.errors import InputError
 
 GROUPS = (
     "label",
+    "evaluate",
     "watch",
+    "cluster",
     "hub",
     "formats",
+    "train",
     "start",
 )
 """Modules whose commands register themselves; help lists them in this order."""

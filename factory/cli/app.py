@@ -19,6 +19,14 @@ err = Console(stderr=True)
 Out = Annotated[
     str, typer.Option("--out", "-o", help="Folder or URL for everything the job makes.")
 ]
+AllowCode = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code",
+        envvar="PRM_FACTORY_ALLOW_CODE",
+        help="Run code the job names: a .py recipe, a model's own, an unsafe sandbox.",
+    ),
+]
 
 
 def print_lines(lines: Iterable[str]) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from factory.cli.app import Out, app, err, out, print_error, print_lines
+from factory.cli.app import AllowCode, Out, app, err, out, print_error, print_lines
 
 
 @app.command()
@@ -17,6 +17,7 @@ def label(
         str | None,
         typer.Option(help="A job's folder whose rollouts to take over, where they are the same."),
     ] = None,
+    allow_code: AllowCode = False,
 ) -> None:
     """Sample, estimate and publish. Run it again to go on after an interruption."""
     from factory.job import load_job
@@ -35,6 +36,7 @@ def label(
         None if evidence is None else place_of(evidence),
         say=lambda line: err.print(line, soft_wrap=True, highlight=False, markup=False),
         watch_push=pushes.append,
+        allow_code=allow_code,
     )
     print_summary(out, folder / "dataset", manifest)
     if line := all_failed(manifest.summary):
@@ -85,6 +87,7 @@ def audit(
     folder: Annotated[str, typer.Argument(help="A finished job's folder.")],
     steps: Annotated[int, typer.Option(min=1, help="How many steps to check, about.")] = 300,
     rollouts: Annotated[int, typer.Option(min=2, help="Fresh rollouts at every prefix.")] = 256,
+    allow_code: AllowCode = False,
 ) -> None:
     """Check labels drawn at random with many fresh rollouts; the card then states their error."""
     from factory.audit import audit as run
@@ -92,7 +95,13 @@ def audit(
     from factory.report.audit import print_audit
     from factory.report.progress import watcher
 
-    found = run(place_of(folder), num_steps=steps, num_rollouts=rollouts, watch=watcher(out))
+    found = run(
+        place_of(folder),
+        num_steps=steps,
+        num_rollouts=rollouts,
+        watch=watcher(out),
+        allow_code=allow_code,
+    )
     print_audit(out, found)
 
 

@@ -237,7 +237,7 @@ class _Writing:
                 code_timeouts=result.status is CellStatus.TIMEOUT,
                 code_stopped=result.status in _STOPPED and result.status is not CellStatus.TIMEOUT,
             )
-            text = form.with_output(text, _shown(result))
+            text = form.with_output(text, shown(result))
 
     async def _complete(self, text: str, max_tokens: int, stop: tuple[str, ...]) -> Completion:
         sampling = replace(self.teaching.sampling, max_tokens=max_tokens, stop=stop)
@@ -259,7 +259,7 @@ _STOPPED = {
 }
 
 
-def _shown(result: CellResult) -> str:
+def shown(result: CellResult) -> str:
     """What the teacher sees of a result: the output, and one line where the code was stopped."""
     if result.status not in _STOPPED:
         return result.output

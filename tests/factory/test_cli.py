@@ -188,6 +188,8 @@ def test_a_bug_keeps_its_traceback(tmp_path: Path) -> None:
 
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path, run: Any) -> None:
     (tmp_path / "mine.py").write_text("raise KeyboardInterrupt")
-    code, _, err = run("label", labelling(tmp_path, "", recipe="mine.py"), "-o", tmp_path / "out")
+    code, _, err = run(
+        "label", labelling(tmp_path, "", recipe="mine.py"), "-o", tmp_path / "out", "--allow-code"
+    )
     assert code == 130
     assert err == "stopped; what is done is kept: run the same command again to go on\n"
