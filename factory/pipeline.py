@@ -11,6 +11,7 @@ from factory.cluster import open_cluster
 from factory.core.prompts import SolvePrompt
 from factory.core.recipe import Recipe
 from factory.ending import Ending, sigterm_ends
+from factory.engine_actors import cluster_nodes
 from factory.errors import InputError
 from factory.identity import check_folder, job_manifest
 from factory.intake import Intake, checked_intake
@@ -284,7 +285,7 @@ def run_watched(
         num_stored=len(stored.rows),
         tally=tally,
         num_engines=stage.section.max_engines,
-        num_gpus=num_gpus(stage.section),
+        num_gpus=num_gpus(stage.section, cluster_nodes()),
     )
     with watch(run):
         run_stage(
