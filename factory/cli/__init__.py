@@ -24,7 +24,9 @@ for group in GROUPS:
 INTERRUPTED, TERMINATED = 130, 143
 PERSONS_ERRNOS = {
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR,
-    errno.EISDIR, errno.ENAMETOOLONG,
+    errno.EISDIR, errno.ENAMETOOLONG, errno.EFBIG,
+    # of storage that is not there any more
+    errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.EREMOTEIO, errno.ETIMEDOUT,
 }  # fmt: skip
 """What a person can do something about; any other OSError is a bug and keeps its traceback."""
 
@@ -41,7 +43,10 @@ def main() -> None:
         if error.errno not in PERSONS_ERRNOS:
             raise
         place = f"{error.filename}: " if error.filename else ""
-        print_error(f"{place}{error.strerror}: free or choose another place and run it again")
+        print_error(
+            f"{place}{error.strerror}: free or choose another place and run it again; what is "
+            "stored is kept"
+        )
         sys.exit(1)
     except SystemExit as left:
         if left.code in (INTERRUPTED, TERMINATED):
