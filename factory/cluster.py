@@ -28,6 +28,9 @@ sleep, and on a machine with few cores none would be left for the tasks they wai
 cluster's CPUs are only numbers, so there are as many as the job asks for."""
 OBJECT_STORE_BYTES = 256 << 20
 CONNECT_TIMEOUT_S = 10.0
+STARTS = 3
+"""Of a local cluster, before it is given up."""
+TOO_SLOW = "timed out during startup"
 
 
 @contextmanager
@@ -50,20 +53,41 @@ def open_cluster(engine_cpus: float = 1) -> Iterator[None]:
         _check_reachable(address)
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     else:
-        with _silent_stderr():
-            ray.init(
-                address="local",
-                num_cpus=max(os.cpu_count() or 1, ceil(engine_cpus) + LOCAL_CPUS),
-                object_store_memory=OBJECT_STORE_BYTES,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level="ERROR",
-            )
+        _start_local(max(os.cpu_count() or 1, ceil(engine_cpus) + LOCAL_CPUS))
     _quieten_ray_data()
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _start_local(num_cpus: int) -> None:
+    """Ray gives its processes half a minute, which a busy machine or a slow disk may need longer
+    than. Raises InputError when it does not start."""
+    import ray
+
+    for tries_left in reversed(range(STARTS)):
+        try:
+            with _silent_stderr():
+                ray.init(
+                    address="local",
+                    num_cpus=num_cpus,
+                    object_store_memory=OBJECT_STORE_BYTES,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                )
+            return
+        except Exception as error:  # Ray raises just that
+            if TOO_SLOW not in str(error):
+                raise
+            if not tries_left:
+                raise InputError(
+                    f"Ray did not start in {STARTS} tries: this machine is busy or its disk slow; "
+                    "try again later, or start Ray yourself with 'ray start --head' and set "
+                    "RAY_ADDRESS"
+                ) from error
+            ray.shutdown()
 
 
 def _check_reachable(address: str) -> None:

@@ -12,6 +12,7 @@ from factory.engine_actors import cluster_nodes
 from factory.errors import InputError, shortened
 from factory.job import EngineSection
 from factory.placement import Node, Placement, has_labels
+from schemas.files import is_there, remove, write_atomically
 
 PACKAGES = ("prm-factory", "ray", "pyarrow", "datasets", "transformers", "math-verify")
 """Whose versions have to be those of the driver: they read and write what others wrote and read."""
@@ -42,12 +43,12 @@ def check_nodes(
     if len(nodes) < 2:
         return
     marker = folder / f".seen-{uuid.uuid4().hex}"
-    marker.touch()
+    write_atomically(marker, "")
     try:
         asked = [(n.name, _ask(n, _expected(n, section, placed, marker))) for n in nodes]
         missing = list(_answers(asked))
     finally:
-        marker.unlink(missing_ok=True)
+        remove(marker)
     if missing:
         name, lacks = missing[0]
         others = f" ({len(missing)} of {len(nodes)} nodes are not ready)"
@@ -80,10 +81,8 @@ def versions() -> dict[str, str]:
 
 def lacking(expected: Expected) -> str | None:
     """What this machine lacks, as the end of a sentence about it, or `None`."""
-    if expected.marker is not None and not expected.marker.exists():
-        return (
-            f"does not see {expected.marker.parent}: --out has to be a folder that all nodes share"
-        )
+    if expected.marker is not None and (blind := _not_seen(expected.marker)):
+        return blind
     if expected.model is not None and not (expected.model / "config.json").is_file():
         return (
             f"does not see the model {expected.model}: "
@@ -99,6 +98,19 @@ def lacking(expected: Expected) -> str | None:
                 "use the same image or environment on all nodes"
             )
     return None
+
+
+def _not_seen(marker: Path) -> str | None:
+    folder = marker.parent
+    try:
+        if is_there(marker):
+            return None
+    except OSError as error:
+        return (
+            f"cannot reach {folder} ({shortened(error)}): give every node the credentials and the "
+            "endpoint in its environment"
+        )
+    return f"does not see {folder}: --out has to be a folder that all nodes share"
 
 
 def _ask(node: Node, expected: Expected) -> Any:

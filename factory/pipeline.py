@@ -11,6 +11,7 @@ from factory.cluster import open_cluster
 from factory.core.prompts import SolvePrompt
 from factory.core.recipe import Recipe
 from factory.ending import Ending, sigterm_ends
+from factory.engine_actors import cluster_nodes
 from factory.errors import InputError
 from factory.identity import check_folder, job_manifest
 from factory.intake import Intake, checked_intake
@@ -32,7 +33,7 @@ from factory.trust import check_code
 from factory.watching.events import event
 from factory.watching.seen import job_seen
 from factory.watching.stage_run import StageRun, Watch, unwatched
-from schemas.files import absolute, is_local, write_atomically
+from schemas.files import absolute, write_atomically
 from schemas.manifest import Manifest, write_manifest
 from workers.tally import Tally, engine_summary
 
@@ -86,7 +87,7 @@ def label(
             if found:
                 manifest = replace(manifest, stages=found.stages, audit=found.audit)
             stages = stages_of(job, recipe, folder, manifest, intake.has_solutions)
-            with _seen(folder.path, manifest, watch) as watch, pushing as pusher:
+            with job_seen(folder.path, manifest, watch) as watch, pushing as pusher:
                 manifest = _run_stages(
                     job,
                     recipe,
@@ -102,11 +103,6 @@ def label(
                 if pusher is not None:
                     pusher.finish()
     return manifest
-
-
-def _seen(folder: Path, manifest: Manifest, watch: Watch) -> AbstractContextManager[Watch]:
-    """Status and log are kept where a folder is local: an object store has no file to add to."""
-    return job_seen(folder, manifest, watch) if is_local(folder) else nullcontext(watch)
 
 
 def _check_models(job: Job, recipe: Recipe) -> None:
@@ -284,7 +280,7 @@ def run_watched(
         num_stored=len(stored.rows),
         tally=tally,
         num_engines=stage.section.max_engines,
-        num_gpus=num_gpus(stage.section),
+        num_gpus=num_gpus(stage.section, cluster_nodes()),
     )
     with watch(run):
         run_stage(

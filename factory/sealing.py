@@ -7,6 +7,7 @@ later is published in a slice of its own, so that a sealed shard never changes.
 """
 
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -31,6 +32,8 @@ from schemas.manifest import Manifest, ShardEntry, read_manifest
 from schemas.records import ProblemGroup
 
 POLL_S = 5.0
+PATIENCE_S = 60.0
+"""Storage may be away for so long before the job ends: what waits to be sealed is safe."""
 
 
 class _Stopped(Exception):
@@ -58,18 +61,30 @@ class Sealer:
         self._stop = threading.Event()
 
     @contextmanager
-    def beside(self, manifest: Manifest, ending: Ending, poll_s: float = POLL_S) -> Iterator[None]:
-        """Seals in a thread of its own; what goes wrong there ends the job."""
+    def beside(
+        self,
+        manifest: Manifest,
+        ending: Ending,
+        poll_s: float = POLL_S,
+        patience_s: float = PATIENCE_S,
+    ) -> Iterator[None]:
+        """Seals in a thread of its own; what goes wrong there, and stays so, ends the job."""
 
         def run() -> None:
-            try:
-                while not self._stop.wait(poll_s):
+            trouble_s: float | None = None
+            while not self._stop.wait(poll_s):
+                try:
                     self._stored.look()
                     self.seal_settled(manifest)
-            except _Stopped:
-                return
-            except BaseException as error:
-                ending.fail(error)
+                    trouble_s = None
+                except _Stopped:
+                    return
+                except OSError as error:  # tried again: everything here may be done twice
+                    trouble_s = trouble_s or time.monotonic()
+                    if time.monotonic() - trouble_s >= patience_s:
+                        return ending.fail(error)
+                except BaseException as error:
+                    return ending.fail(error)
 
         self._stop.clear()
         thread = threading.Thread(target=run, name="sealer", daemon=True)
@@ -84,6 +99,7 @@ class Sealer:
     def open(self, manifest: Manifest) -> None:
         """Lists what earlier runs have sealed, and that more is to come if it is."""
         published = read_manifest(self._folder.dataset)
+        event("sealed before", num_sealed=len(self._shards()))
         if self._seals and not (published and published.is_complete and not self._unsealed()):
             self._publish(manifest, is_complete=False)
 

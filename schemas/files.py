@@ -5,11 +5,13 @@ there. Nothing here renames or removes folders, which object stores do not have.
 environment's: for S3 AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL and the like.
 """
 
+import errno
 import hashlib
 import io
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 TEMPORARY = ".tmp"
+NUMBERS = {
+    FileNotFoundError: errno.ENOENT,
+    NotADirectoryError: errno.ENOTDIR,
+    PermissionError: errno.EACCES,
+}
+"""Clients of object stores raise these without a number, and others with any."""
 EXTRAS = {"s3": "s3", "s3a": "s3"}
 """What to install for a URL's scheme, as far as this package has an extra for it."""
 
@@ -67,11 +75,29 @@ def file_system(path: Path) -> Any:
     return None if is_local(path) else path.fs  # type: ignore[attr-defined]
 
 
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Whatever goes wrong with a URL inside is an OSError that names it, as with a local file.
+
+    Clients of object stores raise what they like, much of it without the URL, or such that it
+    cannot be pickled. What is not a missing file or a refusal is EIO.
+    """
+    try:
+        yield
+    except Exception as error:
+        if is_local(path):
+            raise
+        number = next((n for kind, n in NUMBERS.items() if isinstance(error, kind)), errno.EIO)
+        said = " ".join(str(error).split())
+        raise OSError(number, f"{type(error).__name__}: {said}"[:400], str(path)) from None
+
+
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Readers see the old content or the new one, also after a crash."""
     data = content.encode() if isinstance(content, str) else content
     if not is_local(path):
-        file_system(path).pipe_file(remote_key(path), data)
+        with storage_errors(path):
+            file_system(path).pipe_file(remote_key(path), data)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
@@ -99,7 +125,8 @@ def read_bytes(path: Path) -> bytes:
     """The whole file. Raises FileNotFoundError."""
     if is_local(path):
         return path.read_bytes()
-    return bytes(file_system(path).cat_file(remote_key(path)))
+    with storage_errors(path):
+        return bytes(file_system(path).cat_file(remote_key(path)))
 
 
 def write_table(path: Path, table: pa.Table, **options: Any) -> None:
@@ -127,7 +154,7 @@ def read_table(
         return pq.read_table(path, columns=names, schema=schema, partitioning=None)
     if columns is None:
         return pq.read_table(io.BytesIO(read_bytes(path)), schema=schema)
-    with path.open("rb") as file:
+    with storage_errors(path), path.open("rb") as file:
         return pq.read_table(file, columns=names, schema=schema)
 
 
@@ -137,7 +164,8 @@ def listed(folder: Path, pattern: str) -> list[Path]:
     Names that begin with a dot are writers' own and never listed.
     """
     try:
-        found = [path for path in folder.iterdir() if fnmatch(path.name, pattern)]
+        with storage_errors(folder):
+            found = [path for path in folder.iterdir() if fnmatch(path.name, pattern)]
     except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted((p for p in found if not p.name.startswith(".")), key=lambda p: p.name)
@@ -151,7 +179,14 @@ def make_folder(folder: Path) -> None:
 
 def remove(path: Path) -> None:
     """A file that is gone already is no error."""
-    path.unlink(missing_ok=True)
+    with storage_errors(path):
+        path.unlink(missing_ok=True)
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file now."""
+    with storage_errors(path):
+        return path.exists()
 
 
 def clear_unfinished(folder: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from schemas.files import listed, make_folder, remove
+from schemas.files import is_local, listed, make_folder, remove, write_atomically
 from schemas.ids import content_id
 
 DEATHS_TO_SUSPECT = 2
@@ -66,13 +66,21 @@ class Suspects:
         """The mark goes when the body ends well, and stays when it raises."""
         mark = self._folder / f"{_safe(name)}.{self._incarnation}"
         await asyncio.to_thread(make_folder, self._folder)
-        await asyncio.to_thread(mark.touch)
+        await asyncio.to_thread(_leave, mark)
         yield
         await asyncio.to_thread(self._remove_marks, name)
 
     def _remove_marks(self, name: str) -> None:
         for left in listed(self._folder, f"{_safe(name)}.*"):
             remove(left)
+
+
+def _leave(mark: Path) -> None:
+    """Not synced: it has to outlive the process, not the machine."""
+    if is_local(mark):
+        mark.touch()
+    else:
+        write_atomically(mark, "")
 
 
 def _safe(name: str) -> str:

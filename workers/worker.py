@@ -8,6 +8,7 @@ import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -94,7 +95,7 @@ class EngineWorker:
             self._suspects = Suspects(self._folder / ATTEMPTS, self._incarnation)
             self._admission = Admission(self._engine)
         stored = self._folder / f"{batch_id(batch)}.parquet"
-        if await asyncio.to_thread(stored.exists):
+        with suppress(FileNotFoundError):  # also where its slice was settled meanwhile
             return await asyncio.to_thread(read_table, stored, columns=RETURNED)
         groups = [from_row(ProblemGroup, row) for row in batch.to_pylist()]
         reporter = asyncio.create_task(self._report_regularly())

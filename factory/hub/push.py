@@ -19,6 +19,7 @@ from factory.hub.rhythm import Rhythm
 from factory.hub.source import Source, read_source
 from factory.hub.state import PushState
 from factory.hub.trouble import ANSWERABLE, NotYet, Trouble, trouble_of
+from schemas.files import is_there
 from schemas.manifest import ShardEntry
 
 
@@ -198,7 +199,7 @@ class _Pusher:
                 )
             return None
         for shard in source.shards:
-            if not (self._folder / shard.path).is_file():
+            if not is_there(self._folder / shard.path):
                 message = f"{self._folder} lists {shard.path}, which is not there"
                 raise InputError(message) if is_last else NotYet(message)
         return source

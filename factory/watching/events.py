@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from factory.watching.secrets import without_secrets_in
-from factory.watching.storing import put
+from schemas.files import is_local, read_bytes, write_atomically
 
 LOG_FILE = "log.jsonl"
 REWRITE_INTERVAL_S = 15.0
@@ -80,7 +80,9 @@ class RewrittenFile(logging.Handler):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
-        self._text = path.read_text(encoding="utf-8") if path.exists() else ""
+        self._text = ""
+        with suppress(FileNotFoundError):
+            self._text = read_bytes(path).decode()
         self._written_s: float | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -90,12 +92,12 @@ class RewrittenFile(logging.Handler):
         if self._written_s is None or now_s - self._written_s >= REWRITE_INTERVAL_S:
             self._written_s = now_s
             with suppress(OSError):  # tried again with a later event
-                put(self._path, self._text)
+                write_atomically(self._path, self._text)
 
     def close(self) -> None:
         """The rest goes to the file, if it can."""
         with suppress(OSError):
-            put(self._path, self._text)
+            write_atomically(self._path, self._text)
         super().close()
 
 
@@ -103,7 +105,7 @@ class RewrittenFile(logging.Handler):
 def logging_to(path: Path, **context: Any) -> Iterator[None]:
     """Events go to this file while the body runs, each with `context` among its fields."""
     handler: logging.Handler
-    if isinstance(path, Path):
+    if is_local(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = AppendedFile(path, encoding="utf-8")
     else:

@@ -36,7 +36,8 @@ def job_seen(folder: Path, manifest: Manifest, watch: Watch) -> Iterator[Watch]:
     """Shows a run of the job in this folder from its beginning to its end, whatever ends it.
 
     Yields a `Watch` for the job's stages, which shows them to `watch` too. What happens beside
-    stages is taken from events: "shard sealed" with `num_sealed`, "pushed" with `num_pushed`.
+    stages is taken from events: "sealed before" and "shard sealed" with `num_sealed`, "pushed" with
+    `num_pushed`.
     """
     with logging_to(folder / LOG_FILE, job=manifest.digest):
         seen = Seen(folder, manifest)
@@ -108,7 +109,7 @@ class Seen:
             match name:
                 case "publishing":
                     self._status = replace(now, doing="publishing")
-                case "shard sealed":
+                case "sealed before" | "shard sealed":
                     num_sealed = fields.get("num_sealed", now.num_shards_sealed + 1)
                     self._status = replace(now, num_shards_sealed=num_sealed)
                 case "pushed":

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from factory.errors import InputError
 from factory.watching.secrets import without_secrets_in
 from factory.watching.status import JobStatus
-from factory.watching.storing import put
+from schemas.files import read_bytes, write_atomically
 
 STATUS_FILE = "status.json"
 
@@ -17,7 +17,7 @@ _STATUS = TypeAdapter(JobStatus)
 
 def write_status(folder: Path, status: JobStatus) -> None:
     """Readers see the old status or the new one."""
-    put(folder / STATUS_FILE, as_json(status) + "\n")
+    write_atomically(folder / STATUS_FILE, as_json(status) + "\n")
 
 
 def as_json(status: JobStatus) -> str:
@@ -33,7 +33,7 @@ def read_status(folder: Path) -> JobStatus:
     """
     path = folder / STATUS_FILE
     try:
-        return _STATUS.validate_json(path.read_bytes())
+        return _STATUS.validate_json(read_bytes(path))
     except FileNotFoundError:
         raise InputError(
             f"{folder} has no {STATUS_FILE}: give the folder of a job that 'prm-factory label' "

@@ -233,10 +233,33 @@ def test_an_error_while_sealing_ends_the_job_with_it(tmp_path: Path) -> None:
     with (
         pytest.raises(OSError, match="No space left"),
         ending.watched(),
-        sealer(folder, broken).beside(MANIFEST, ending, 0.05),
+        sealer(folder, broken).beside(MANIFEST, ending, 0.05, patience_s=0.2),
     ):
         time.sleep(20)
     assert sealer(folder).finish(MANIFEST).summary["num_problems_ok"] == 8
+
+
+def test_storage_that_is_away_for_a_moment_ends_nothing(tmp_path: Path) -> None:
+    import time
+
+    folder, num_calls = job(tmp_path), 0
+    done(folder, *map(group, NAMES))
+
+    def broken_at_first(chain: Any) -> Any:
+        nonlocal num_calls
+        num_calls += 1
+        if num_calls < 4:
+            raise OSError(5, "Input/output error")
+        return HardEstimation()(chain)
+
+    ending = Ending()
+    sealing = sealer(folder, broken_at_first)
+    deadline_s = time.monotonic() + 60
+    with ending.watched(), sealing.beside(MANIFEST, ending, 0.01):
+        while len(list(folder.seals.glob("*.json"))) < 4 and time.monotonic() < deadline_s:
+            time.sleep(0.01)
+    assert num_calls > 4
+    assert sealing.finish(MANIFEST).summary["num_problems_ok"] == 8
 
 
 def test_a_job_whose_every_problem_failed_streams_empty_and_grows_later(tmp_path: Path) -> None:

@@ -18,7 +18,9 @@ from typing import Any
 
 from factory.errors import InputError
 from factory.job import ModelSection
-from factory.stages import StageFolder, run_stage
+from factory.stage_folder import StageFolder
+from factory.stages import run_stage
+from factory.stored import rows_in
 from schemas.records import ProblemGroup, Status
 from tests.pipeline.test_stages_on_ray import rows_of, silent_engine, store
 from workers.admission import Admission
@@ -55,7 +57,7 @@ def run(folder: Path, name: str, num_groups: int = 8, **fields: Any) -> list[dic
     """Where each group was worked on."""
     stage = StageFolder(path=folder / name)
     run_stage(
-        source=store(folder / f"{name}-in", num_groups),
+        pending=rows_in(store(folder / f"{name}-in", num_groups)),
         stage=stage,
         program=WhereAmI(),
         section=ModelSection(model="scripted", groups_in_flight=4, **fields),

@@ -1,25 +1,26 @@
-"""A whole job on real Ray and a scripted engine, as a process of its own that can be killed.
+"""The command line on a scripted engine, as a process of its own that can be killed.
 
-`python -m tests.pipeline.scripted_job OUT PROBLEMS [name=value ...]`: `delay_s` of every request,
-`slice` problems per shard, `push_to` and `rhythm` of a push to the Hub at HF_ENDPOINT.
+`python -m tests.pipeline.scripted_job label JOB --out OUT`, or any other command. SCRIPTED in the
+environment is JSON: `delay_s` of every request, `is_breaking`, `seal_every_s`. All else is what
+`prm-factory` runs; pushes have the tests' rhythm.
 """
 
 import json
+import os
 import random
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from factory.ending import sigterm_ends
-from factory.job import EngineSection, Job
-from factory.pipeline import label, unwatched
-from factory.places import place_of
+import yaml
+
+from factory.job import EngineSection
 from factory.toy import MODEL_DIR
 from schemas.generation import Prompt
-from schemas.manifest import Manifest
 from workers.scripted_engine import ScriptedEngine
+
+SETTINGS = "SCRIPTED"
 
 
 def write_problems(file: Path, num_problems: int, *, first: int = 0) -> Path:
@@ -29,6 +30,26 @@ def write_problems(file: Path, num_problems: int, *, first: int = 0) -> Path:
         for n in range(first, first + num_problems)
     ]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def write_job(
+    folder: Path, num_problems: int, *, problems: str = "", slice_size: int = 4, **fields: Any
+) -> Path:
+    """A job's file, beside its problems where they are not said to be elsewhere.
+
+    On the shipped model's name, as a job needs one that exists.
+    """
+    write_problems(folder / "p.jsonl", num_problems)
+    content = {
+        "problems": {"path": problems or "p.jsonl"},
+        "generator": {"model": str(MODEL_DIR), "device": "cpu", "groups_in_flight": 16},
+        "recipe": "math-shepherd",
+        "output": {"problems_per_shard": slice_size},
+        **fields,
+    }
+    file = folder / "job.yaml"
+    file.write_text(yaml.safe_dump(content))
     return file
 
 
@@ -64,50 +85,21 @@ def scripted(section: EngineSection, *, delay_s: float, is_breaking: bool) -> Op
     return OpenScripted(delay_s, is_breaking)
 
 
-def job_of(problems: str, **fields: Any) -> Job:
-    """On the shipped model's name, as a job needs one that exists."""
-    content = {
-        "problems": {"path": problems},
-        "generator": {"model": str(MODEL_DIR), "device": "cpu", "groups_in_flight": 16},
-        "recipe": "math-shepherd",
-        **fields,
-    }
-    return Job.model_validate(content)
+def main(*, delay_s: float = 0.0, is_breaking: bool = False, seal_every_s: float = 0.3) -> None:
+    from factory import cli, hub, pipeline
+    from tests.hub.pusher import QUICK, shorten_pauses
 
-
-def run(
-    out: str | Path,
-    problems: str | Path,
-    *,
-    delay_s: float = 0.0,
-    slice_size: int = 4,
-    is_breaking: bool = False,
-    seal_every_s: float = 0.3,
-    push_to: str | None = None,
-    **options: Any,
-) -> Manifest:
-    """Labels the problems into `out`."""
-    job = job_of(str(problems), output={"problems_per_shard": slice_size}, push_to=push_to)
-    return label(
-        job,
-        place_of(str(out)),
-        unwatched,
+    if "HF_ENDPOINT" in os.environ:
+        shorten_pauses()
+    hub.push = partial(hub.push, rhythm=QUICK)  # type: ignore[assignment]
+    pipeline.label = partial(  # type: ignore[assignment]
+        pipeline.label,
         opener=partial(scripted, delay_s=delay_s, is_breaking=is_breaking),
         seal_every_s=seal_every_s,
-        **options,
+        rhythm=QUICK,
     )
-
-
-def main(out: str, problems: str, *settings: str) -> None:
-    given = {name: json.loads(value) for name, value in (s.split("=", 1) for s in settings)}
-    if given.get("push_to"):
-        from tests.hub.pusher import QUICK, shorten_pauses
-
-        shorten_pauses()
-        given |= {"rhythm": QUICK, "watch_push": lambda state: print(state, flush=True)}
-    run(out, problems, say=partial(print, flush=True), **given)
+    cli.main()
 
 
 if __name__ == "__main__":
-    with sigterm_ends():
-        main(*sys.argv[1:])
+    main(**json.loads(os.environ.get(SETTINGS, "{}")))

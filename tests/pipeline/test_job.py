@@ -1,19 +1,28 @@
 """Whole jobs on real Ray and a scripted engine: killed, stopped, in a bucket."""
 
-import os
 import random
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from schemas.files import place, sha256_of
-from tests.pipeline.drivers import eventually, finished, manifest_in, started
-from tests.pipeline.scripted_job import write_problems
+from factory.watching.status import State
+from factory.watching.status_file import read_status
+from schemas.files import listed, place, read_bytes, sha256_of
+from tests.pipeline.drivers import (
+    ended,
+    eventually,
+    finished,
+    killed,
+    labelling,
+    manifest_in,
+    started,
+)
+from tests.pipeline.scripted_job import write_job
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 
 
 def published(out: Path) -> dict[str, str]:
@@ -23,65 +32,152 @@ def published(out: Path) -> dict[str, str]:
 
 
 def num_sealed(out: Path) -> int:
-    return len(list((out / "stages" / "sealed").glob("*.json")))
-
-
-def killed_at(process: "subprocess.Popen[str]", is_time: Callable[[], bool]) -> None:
-    eventually(is_time, process)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    return len(listed(out / "stages" / "sealed", "*.json"))
 
 
 def test_a_job_that_is_killed_while_it_seals_goes_on_to_the_same_files(tmp_path: Path) -> None:
-    problems = write_problems(tmp_path / "p.jsonl", 16)
+    job = write_job(tmp_path, 16)
     straight, cut = tmp_path / "straight", tmp_path / "cut"
-    finished(started(straight, problems))
-    killed_at(started(cut, problems, "delay_s=0.2"), lambda: num_sealed(cut) > 0)
+    finished(labelling(job, straight))
+    driver = labelling(job, cut, delay_s=0.2)
+    eventually(lambda: num_sealed(cut) > 0, driver)
+    killed(driver)
     assert not (cut / "dataset" / "manifest.json").exists() or not manifest_in(cut).is_complete
-    finished(started(cut, problems))
+    finished(labelling(job, cut))
     assert published(cut) == published(straight)
     assert manifest_in(cut).is_complete
+    status = read_status(cut)
+    assert (status.state, status.num_shards_sealed) == (State.DONE, len(manifest_in(cut).shards))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_a_job_that_is_killed_five_times_publishes_the_same_files(tmp_path: Path) -> None:
-    problems = write_problems(tmp_path / "p.jsonl", 48)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_job_that_is_killed_five_times_publishes_the_same_files(
+    tmp_path: Path, seed: int
+) -> None:
+    job = write_job(tmp_path, 48)
     straight, cut = tmp_path / "straight", tmp_path / "cut"
-    finished(started(straight, problems))
-    draw = random.Random(0)
+    finished(labelling(job, straight))
+    draw, num_killed = random.Random(seed), 0
     for _ in range(5):
-        process = started(cut, problems, "delay_s=0.3")
+        driver = labelling(job, cut, delay_s=0.3)
         try:
-            process.wait(timeout=draw.uniform(2, 25))
+            driver.wait(timeout=draw.uniform(2, 25))
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-    finished(started(cut, problems))
+            num_killed += 1
+            killed(driver)
+    assert num_killed > 0
+    finished(labelling(job, cut))
     assert published(cut) == published(straight)
 
 
-def test_sigterm_ends_a_job_in_order_and_it_can_go_on(tmp_path: Path) -> None:
-    problems = write_problems(tmp_path / "p.jsonl", 96)
-    process = started(tmp_path / "out", problems, "delay_s=1.0")
-    eventually(lambda: num_sealed(tmp_path / "out") > 0, process)
-    process.terminate()
-    process.communicate(timeout=120)
-    assert process.returncode == 143
-    assert not (tmp_path / "out" / "lease.json").exists()
-    for shard in manifest_in(tmp_path / "out").shards:
-        content = (tmp_path / "out" / "dataset" / shard.path).read_bytes()
-        assert sha256_of(content) == shard.sha256
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
+)
+def test_a_job_that_is_told_to_end_says_how_to_go_on_and_does(
+    tmp_path: Path, sent: signal.Signals, code: int
+) -> None:
+    job, out = write_job(tmp_path, 96), tmp_path / "out"
+    driver = labelling(job, out, delay_s=1.0)
+    eventually(lambda: num_sealed(out) > 0, driver)
+    driver.send_signal(sent)
+    left, said = ended(driver)
+    assert left == code, said[-2_000:]
+    assert said.splitlines()[-1].endswith("run the same command again to go on")
+    assert "Traceback" not in said
+    assert not (out / "lease.json").exists()
+    assert read_status(out).state is State.STOPPED
+    before = manifest_in(out)
+    assert not before.is_complete
+    for shard in before.shards:
+        assert sha256_of((out / "dataset" / shard.path).read_bytes()) == shard.sha256
+    finished(labelling(job, out))
+    after = manifest_in(out)
+    assert after.is_complete
+    assert (after.summary["num_problems"], after.summary["failed"]) == (96, {})
+    assert set(before.shards) <= set(after.shards)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_a_job_reads_from_and_keeps_everything_in_a_bucket(tmp_path: Path, bucket: str) -> None:
-    problems = write_problems(tmp_path / "p.jsonl", 12)
+    from datasets import load_dataset
+
+    job = write_job(tmp_path, 12)
     here, there = tmp_path / "here", place(f"{bucket}/there")
-    place(f"{bucket}/in/p.jsonl").write_bytes(problems.read_bytes())
-    finished(started(here, problems))
-    for _ in range(2):
-        finished(started(there, f"{bucket}/in/p.jsonl"))
+    place(f"{bucket}/in/p.jsonl").write_bytes((tmp_path / "p.jsonl").read_bytes())
+    (tmp_path / "far").mkdir()
+    far = write_job(tmp_path / "far", 12, problems=f"{bucket}/in/p.jsonl")
+    finished(labelling(job, here))
+    driver = labelling(far, there, delay_s=0.5)
+    eventually(lambda: num_sealed(there) > 0, driver)
+    killed(driver)
+    assert not manifest_in(there).is_complete
+    finished(labelling(far, there))
     assert manifest_in(there).shards == manifest_in(here).shards
     assert manifest_in(there).problems == "p.jsonl"
+    assert not listed(there, "lease.json")
+    status = read_status(there)
+    assert (status.state, status.num_shards_sealed) == (State.DONE, 3)
+    assert "3 shards" in finished(started("watch", there, "--once"))
+    assert b'"job done"' in read_bytes(there / "log.jsonl")
+    assert "starting engines" not in finished(labelling(far, there))
+    rows = load_dataset(f"{bucket}/there/dataset", split="train", streaming=True)
+    assert len(list(rows)) == sum(shard.num_rows for shard in manifest_in(there).shards)
+
+
+@pytest.fixture
+def own_store(monkeypatch: pytest.MonkeyPatch) -> Iterator["Store"]:
+    store = Store()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", store.url)
+    yield store
+    store.stop()
+
+
+class Store:
+    """An object store that can be away for a while; it forgets nothing."""
+
+    def __init__(self) -> None:
+        self._port = 0
+        self.start()
+
+    def start(self) -> None:
+        from moto.server import ThreadedMotoServer
+
+        self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=self._port, verbose=False)
+        self._server.start()
+        self._port = int(self._server.get_host_and_port()[1])
+
+    def stop(self) -> None:
+        self._server.stop()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+
+@pytest.mark.slow
+def test_a_lost_object_store_is_named_and_the_job_goes_on_when_it_is_back(
+    tmp_path: Path, own_store: Store
+) -> None:
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
+    s3fs.S3FileSystem().mkdir("lost-and-found")
+    job, out = write_job(tmp_path, 48), place("s3://lost-and-found/run")
+    driver = labelling(job, out, delay_s=1.0)
+    eventually(lambda: num_sealed(out) > 0, driver)
+    own_store.stop()
+    code, said = ended(driver, 600)
+    own_store.start()
+    assert code == 1, said[-3_000:]
+    assert said.splitlines()[-1].startswith("error: s3://lost-and-found/run")
+    assert "Traceback" not in said
+    kept = manifest_in(out).shards
+    finished(labelling(job, out))
+    assert manifest_in(out).is_complete
+    assert set(kept) <= set(manifest_in(out).shards)
