@@ -39,12 +39,19 @@ def _consensus() -> None:
     measure(SCRATCH / "consensus")
 
 
+def _training() -> None:
+    from factory.bench.training import measure
+
+    measure(SCRATCH)
+
+
 PARTS: dict[str, Callable[[], None]] = {
     "saturation": _saturation,
     "grader": _grader,
     "labels": _labels,
     "sandbox": _sandbox,
     "consensus": _consensus,
+    "training": _training,
 }
 
 if __name__ == "__main__":
