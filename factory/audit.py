@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from factory.card import dataset_card
 from factory.cluster import open_cluster
@@ -23,30 +22,45 @@ from factory.core.labelers import Labeler, StepLabel
 from factory.core.planners import FixedK, NoRollouts
 from factory.core.prompts import SolvePrompt
 from factory.core.recipe import Recipe
+from factory.ending import Ending, sigterm_ends
 from factory.errors import InputError
 from factory.identity import manifest_in
 from factory.job import Job
 from factory.job_folder import JOB_FILE, JobFolder
 from factory.job_stages import Stage
+from factory.lease import Lease
 from factory.pipeline import Watch, load_recipe_or_refuse, run_watched
 from factory.programs.estimate import Estimate
 from factory.publish import is_on_policy
-from factory.shards import read_groups
-from factory.stages import StageFolder
+from factory.stage_folder import StageFolder
+from factory.stored import StoredRows, groups_in, rows_in
+from factory.trust import check_code
 from schemas.arrow import arrow_schema, to_row
+from schemas.files import absolute, read_bytes, write_atomically, write_table
 from schemas.ids import content_id, seed_from
-from schemas.manifest import Manifest, write_atomically, write_manifest
+from schemas.manifest import Manifest, write_manifest
 from schemas.records import ProblemGroup, Solution, Status
 
 
-def audit(folder: Path, *, num_steps: int, num_rollouts: int, watch: Watch) -> dict[str, Any]:
+def audit(
+    folder: Path, *, num_steps: int, num_rollouts: int, watch: Watch, allow_code: bool = False
+) -> dict[str, Any]:
     """Audits a finished job; the report goes to its manifests, its card and `audit.json`.
 
     An audit that was interrupted goes on when called again with the same numbers. Raises
     InputError when the folder holds no finished job.
     """
-    folder = folder.resolve()
+    folder = absolute(folder)
     job, manifest = _finished(folder)
+    check_code(job, allow_code=allow_code)
+    ending = Ending()
+    with sigterm_ends(), ending.watched(), Lease(folder, ending):
+        return _audit(folder, job, manifest, num_steps, num_rollouts, watch)
+
+
+def _audit(
+    folder: Path, job: Job, manifest: Manifest, num_steps: int, num_rollouts: int, watch: Watch
+) -> dict[str, Any]:
     recipe = load_recipe_or_refuse(job.recipe)
     published = _drawn(JobFolder(path=folder), num_steps, f"{manifest.digest} {num_steps}")
     name = f"audit-{num_steps}-{num_rollouts}"
@@ -54,14 +68,14 @@ def audit(folder: Path, *, num_steps: int, num_rollouts: int, watch: Watch) -> d
     _store([replace(group, solutions=_bare(group)) for group in published], source)
     stage = Stage(
         name=name,
-        source=lambda: [source],
         folder=StageFolder(path=folder / "stages" / name),
         program=_program(job, recipe, manifest, num_rollouts),
         section=job.completing,
     )
-    with open_cluster():
-        manifest = run_watched(stage, manifest, watch)
-    fresh = read_groups(stage.folder.files())
+    rows, stored = rows_in([source]), StoredRows(stage.folder)
+    with open_cluster(), sigterm_ends():
+        manifest = run_watched(stage, rows, stored, manifest, watch)
+    fresh = groups_in(stored.rows, stored.rows)
     steps = _compared(published, fresh, recipe.labeler, is_on_policy(manifest))
     found = report(steps)
     _record(folder, replace(manifest, audit=found), job)
@@ -71,20 +85,20 @@ def audit(folder: Path, *, num_steps: int, num_rollouts: int, watch: Watch) -> d
 def _finished(folder: Path) -> tuple[Job, Manifest]:
     manifest = manifest_in(folder)
     path = folder / JOB_FILE
-    if manifest is None or not manifest.summary or not path.exists():
+    if manifest is None or not manifest.is_complete or not path.exists():
         raise InputError(
             f"{folder} holds no finished job: give the folder that 'prm-factory label' made"
         )
     if manifest.recipe["planner"]["type"] == NoRollouts.__name__:
         raise InputError(f"the labels in {folder} came with the problems: nothing to audit")
-    return Job.model_validate_json(path.read_text(encoding="utf-8")), manifest
+    return Job.model_validate_json(read_bytes(path)), manifest
 
 
 def _drawn(folder: JobFolder, num_steps: int, salt: str) -> list[ProblemGroup]:
     """Groups cut down to solutions drawn at random, with about `num_steps` open steps in all."""
     labelled = [
         (content_id(salt, solution.solution_id), group, solution)
-        for group in read_groups(folder.estimate.files())
+        for group in folder.groups(folder.estimate)
         if group.status is Status.OK
         for solution in group.solutions
         if len(solution.steps) > 1
@@ -115,7 +129,7 @@ def _program(job: Job, recipe: Recipe, manifest: Manifest, num_rollouts: int) ->
 
 def _store(groups: list[ProblemGroup], path: Path) -> None:
     table = pa.Table.from_pylist([to_row(g) for g in groups], schema=arrow_schema(ProblemGroup))
-    pq.write_table(table, path)
+    write_table(path, table)
 
 
 def _compared(

@@ -10,6 +10,7 @@ from factory.core.rationale_rows import FORMATS
 from factory.report.audit import audit_sentence
 from factory.report.tables import funnel_lines, percent, rationale_lines
 from factory.shards import published_schema
+from schemas.ids import content_id
 from schemas.manifest import Manifest
 from schemas.published import PublishedConsensus, PublishedSolution
 
@@ -36,6 +37,7 @@ def _header(manifest: Manifest, output_format: str) -> dict[str, Any]:
         header["configs"] = [
             {
                 "config_name": "default" if name == "data" else name,
+                "version": _version(manifest, name),
                 "data_files": [{"split": "train", "path": f"{name}/train-*.parquet"}],
             }
             for name in parts
@@ -48,6 +50,13 @@ def _header(manifest: Manifest, output_format: str) -> dict[str, Any]:
             for name, record in parts.items()
         ]
     return header
+
+
+def _version(manifest: Manifest, part: str) -> str:
+    """Names the part's shards: `datasets` caches what it loads from a folder by its card alone, and
+    would go on giving out the rows of a folder that has grown since."""
+    shards = [shard.sha256 for shard in manifest.shards if shard.path.startswith(f"{part}/")]
+    return f"0.0.{int(content_id(*shards)[:7], 16)}"
 
 
 def _parts(manifest: Manifest) -> dict[str, type]:
@@ -65,6 +74,17 @@ def _features(record: type) -> Any:
 
     info = DatasetInfo(features=Features.from_arrow_schema(published_schema(record)))
     return info._to_yaml_dict()["features"]
+
+
+def _progress(manifest: Manifest) -> str:
+    """How far the job is; nothing once it is complete."""
+    if manifest.is_complete:
+        return ""
+    num_done = manifest.summary["num_problems"]
+    return (
+        f"> In progress: {num_done:,} of {manifest.num_problems:,} problems so far. The shards\n"
+        "> that are here stay as they are, others follow.\n\n"
+    )
 
 
 def _contents(manifest: Manifest) -> str:
@@ -113,7 +133,7 @@ def _body(manifest: Manifest, output_format: str) -> str:
     funnel = "\n".join(f"- {line}" for line in funnel_lines(summary))
     return f"""# Process labels by `{recipe["name"]}`
 
-{_contents(manifest)}
+{_progress(manifest)}{_contents(manifest)}
 
 ```python
 from datasets import {load.split("(")[0]}
@@ -168,6 +188,8 @@ def _teacher(manifest: Manifest) -> str:
         "rationales": "kept rationales, for training a generative model",
         "consensus": "solutions on whose first error teacher and labels agree, cut behind it",
     }
+    if manifest.recipe["curation"]["is_balanced"]:
+        lines += "\n- balanced within each shard: as many kept with an error as without"
     there = "\n".join(
         f'- `load_dataset("<this dataset>", "{name}", split="train")`: {what}'
         for name, what in parts.items()

@@ -103,5 +103,5 @@ def _quieten_ray_data() -> None:
 
     DataContext.get_current().enable_progress_bars = False
     # `max_restarts` has no other way in than the one Ray is about to change.
-    warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
+    warnings.filterwarnings("ignore", message="`ray_remote_args(_fn)?` is deprecated")
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)

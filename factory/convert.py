@@ -20,6 +20,7 @@ from factory.errors import InputError, shortened
 from factory.input_rows import FILE_SUFFIXES, InputRow, input_rows
 from factory.job import ProblemsSection
 from factory.report.show import open_dataset, published_rows
+from schemas.files import is_local, read_bytes
 from schemas.interchange import given
 from schemas.interchange.formats import Format, Writing, format_named
 from schemas.interchange.labelled import LabelledSolution, Loss, Skip, losses
@@ -103,9 +104,9 @@ def import_file(
     rating = NeutralRating(neutral) if neutral else None
     format_ = _format(format_name, neutral=rating, alternatives=alternatives)
     target = None if to == PROBLEMS else _format(to)
-    if out.exists() and source.exists() and out.samefile(source):
+    if out.exists() and source.exists() and is_local(source) and out.samefile(source):
         raise InputError(f"{out} is what would be read: name another file with --out")
-    return _convert(_rows(source), format_, target, out)
+    return _convert(rows_in(source), format_, target, out)
 
 
 def _convert(
@@ -181,7 +182,7 @@ def _format(
         raise InputError(str(error)) from error
 
 
-def _rows(source: Path) -> Iterator[InputRow]:
+def rows_in(source: Path) -> Iterator[InputRow]:
     """The rows of a file, or of a folder's files by name."""
     if source.is_dir():
         files = sorted(f for f in source.rglob("*") if f.suffix in FILE_SUFFIXES)
@@ -208,7 +209,7 @@ def _is_array(file: Path) -> bool:
 def _array_rows(file: Path) -> Iterator[InputRow]:
     """The rows of a JSON array, all in memory at once."""
     try:
-        rows = json.loads(file.read_bytes(), parse_constant=lambda _name: None)
+        rows = json.loads(read_bytes(file), parse_constant=lambda _name: None)
         json.dumps(rows, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError) as error:
         raise InputError(f"{file}: not JSON: {shortened(error)}") from error

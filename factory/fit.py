@@ -11,7 +11,6 @@ from factory.identity import manifest_in
 from factory.job_folder import JobFolder
 from factory.publish import is_on_policy
 from factory.recipes import load_recipe
-from factory.shards import read_groups
 from schemas.records import Status
 
 
@@ -23,10 +22,10 @@ def fit_folder(folder: Path, max_solutions: int) -> FittedRecipe:
     manifest = manifest_in(folder)
     if manifest is None:
         raise InputError(f"{folder} holds no job: give the folder 'prm-factory label' made")
-    on_policy = is_on_policy(manifest)
+    on_policy, job = is_on_policy(manifest), JobFolder(path=folder)
     chains = (
         chain_of(group, solution, is_on_policy=on_policy)
-        for group in read_groups(JobFolder(path=folder).estimate.files())
+        for group in job.groups(job.estimate)
         if group.status is Status.OK
         for solution in group.solutions
         if len(solution.steps) > 1

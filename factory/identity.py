@@ -8,8 +8,11 @@ from factory.core.recipe import Recipe
 from factory.core.teaching import Teaching
 from factory.errors import InputError, shortened
 from factory.job import Job
+from factory.job_folder import JobFolder
+from factory.lease import LEASE
 from factory.models import model_identity
 from factory.recipes import recipe_description
+from schemas.files import listed
 from schemas.ids import digest_of
 from schemas.manifest import Manifest, read_manifest
 from schemas.records import SCHEMA_VERSION
@@ -62,8 +65,9 @@ def _teacher_identity(job: Job, teaching: Teaching) -> dict[str, Any] | None:
 
 
 def _shareable(path: str) -> str:
-    """A file's name without its folders: the manifest is published, this machine is not."""
-    return Path(path).name if Path(path).is_absolute() else path
+    """A file's name without its folders or bucket: the manifest is published, where it lay is
+    not."""
+    return Path(path).name if Path(path).is_absolute() or "://" in path else path
 
 
 def label_digest(evidence_digest: str, described: dict[str, Any], models: dict[str, Any]) -> str:
@@ -90,7 +94,7 @@ def check_folder(folder: Path, manifest: Manifest) -> Manifest | None:
     except ValueError as error:
         raise InputError(f"{shortened(error)}; choose another --out") from error
     if found is None:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.is_file() or any(file.name != LEASE for file in listed(folder, "*")):
             raise InputError(f"{folder} exists and was not made by a job; choose another --out")
         return None
     if found.digest != manifest.digest:
@@ -116,8 +120,7 @@ def _way_on(found: Manifest, manifest: Manifest) -> str:
 
 
 def _has_rows(folder: Path) -> bool:
-    stored = folder.glob("stages/*/pass-*/*.parquet")
-    return (folder / "dataset").exists() or next(stored, None) is not None
+    return (folder / "dataset").exists() or JobFolder(path=folder).has_rows()
 
 
 def manifest_in(folder: Path) -> Manifest | None:

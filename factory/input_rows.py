@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 
 from factory.errors import InputError, shortened
 from factory.job import ProblemsSection
+from factory.places import place_of
+from schemas.files import is_local
 
 FILE_SUFFIXES = (".jsonl", ".json", ".parquet")
 
@@ -28,7 +30,7 @@ def input_rows(section: ProblemsSection) -> Iterator[InputRow]:
 
     Raises InputError for what does not exist or cannot be read.
     """
-    path = Path(section.path)
+    path = place_of(section.path)
     if path.is_dir():
         files = sorted(f for f in path.rglob("*") if f.suffix in FILE_SUFFIXES)
         if not files:
@@ -37,7 +39,7 @@ def input_rows(section: ProblemsSection) -> Iterator[InputRow]:
             yield from _file_rows(file)
     elif path.is_file():
         yield from _file_rows(path)
-    elif path.is_absolute() or path.suffix in FILE_SUFFIXES or not _could_be_hub_id(section.path):
+    elif not _could_be_hub_id(section.path, path):
         raise InputError(
             f"problems.path: {path} does not exist; give a file or folder, relative to the job "
             "file, or a Hub dataset like 'openai/gsm8k'"
@@ -46,8 +48,9 @@ def input_rows(section: ProblemsSection) -> Iterator[InputRow]:
         yield from _hub_rows(section)
 
 
-def _could_be_hub_id(name: str) -> bool:
-    return name.count("/") <= 1 and not name.startswith((".", "~", "/"))
+def _could_be_hub_id(name: str, path: Path) -> bool:
+    is_plain = is_local(path) and not path.is_absolute() and path.suffix not in FILE_SUFFIXES
+    return is_plain and name.count("/") <= 1 and not name.startswith((".", "~", "/"))
 
 
 def _file_rows(path: Path) -> Iterator[InputRow]:
@@ -94,10 +97,11 @@ def _not_a_number(_name: str) -> None:
 def _parquet_rows(path: Path) -> Iterator[InputRow]:
     try:
         number = 0
-        for batch in pq.ParquetFile(path).iter_batches(batch_size=1000):
-            for values in batch.to_pylist():
-                number += 1
-                yield InputRow(place=f"{path} row {number}", values=values)
+        with path.open("rb") as stream:
+            for batch in pq.ParquetFile(stream).iter_batches(batch_size=1000):
+                for values in batch.to_pylist():
+                    number += 1
+                    yield InputRow(place=f"{path} row {number}", values=values)
     except (pa.ArrowException, OSError, UnicodeError) as error:
         raise InputError(f"{path}: not a readable Parquet file: {shortened(error)}") from error
 

@@ -2,16 +2,30 @@
 
 from collections.abc import Iterator
 from difflib import get_close_matches
+from math import prod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
+from factory.bounded_yaml import TooMuch, read_yaml
 from factory.core.prompts import STEP_BY_STEP
 from factory.errors import InputError, shortened
 
 ROLES = ("generator", "completer", "teacher")
+UNION_TAGS = ("[number]", "[range]")
+"""Of a field that is one or the other; pydantic puts them into the place of an error."""
 
 
 class Section(BaseModel):
@@ -36,21 +50,95 @@ class ProblemsSection(Section):
     """What to do when a question does not fit the generator's context."""
 
 
+class EngineRange(Section):
+    """So many engines as the cluster has room for, within bounds."""
+
+    min: int = Field(default=1, ge=1)
+    """Without room for these nothing is started."""
+    max: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _is_ordered(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(f"min {self.min} is more than max {self.max}")
+        return self
+
+
+NumEngines = Annotated[
+    Annotated[int, Field(ge=1), Tag(UNION_TAGS[0])] | Annotated[EngineRange, Tag(UNION_TAGS[1])],
+    Discriminator(lambda v: UNION_TAGS[isinstance(v, dict | EngineRange)]),
+]
+
+
 class EngineSection(Section):
     """A model, the engines that serve it and what each of them gets."""
 
     model: str = Field(min_length=1)
     """A folder in Hugging Face's layout, or a Hub id."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
-    num_engines: int = Field(default=1, ge=1)
+    num_engines: NumEngines = 1
+    """A number, or `{min: 1, max: 8}`."""
     num_cpus: float = Field(default=1, ge=0)
     """CPU cores Ray reserves for each engine."""
     num_gpus: float | None = Field(default=None, ge=0)
-    """GPUs Ray reserves for each engine; by default as many as it runs in parallel on."""
+    """GPUs Ray reserves for each engine; by default as many as it runs in parallel on. Below 1
+    engines share a GPU, and each is told to take its share of the memory."""
+    across_nodes: bool = False
+    """An engine may be spread over nodes: for a model too large for the GPUs of one."""
+    resources: dict[str, Annotated[float, Field(gt=0)]] = {}
+    """Custom resources of the cluster that each engine takes; across nodes, each GPU of it."""
+    node_labels: dict[str, str] = {}
+    """Labels of nodes for engines, as Ray's label selectors: `{pool: a100, spot: "!yes"}`."""
+    accelerator_type: str | None = None
+    """Ray's name of the GPU, where a cluster has several kinds: H100, A100, L4, ..."""
     groups_in_flight: int = Field(default=64, ge=1)
     """Problem groups an engine works on at a time, at most."""
+    hang_timeout_s: float = Field(default=600.0, gt=0)
+    """An engine with work that makes no token for so long counts as dead and is replaced."""
+    wait_for_nodes_s: float = Field(default=0.0, ge=0)
+    """How long to wait for nodes that an autoscaler still has to bring."""
     engine_args: dict[str, Any] = {}
     """Passed to vLLM as they are: tensor_parallel_size, dtype, max_model_len, ..."""
+
+    @property
+    def min_engines(self) -> int:
+        """Engines without which the stage does not start."""
+        return self.num_engines if isinstance(self.num_engines, int) else self.num_engines.min
+
+    @property
+    def max_engines(self) -> int:
+        """Engines that it has at most."""
+        return self.num_engines if isinstance(self.num_engines, int) else self.num_engines.max
+
+    @field_validator("engine_args")
+    @classmethod
+    def _names_no_secret(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if isinstance(value.get("hf_token"), str):
+            raise PydanticCustomError(
+                "secret", "hf_token does not belong in a job file: set HF_TOKEN in the environment"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        share = self.num_gpus or 0
+        if share > 1 and share != int(share):
+            raise ValueError(f"num_gpus {share:g} is neither a share of one GPU nor a whole number")
+        if 0 < share < 1 and self.world_size > 1:
+            raise ValueError(
+                f"num_gpus {share:g} is a share of one GPU, engine_args ask for {self.world_size}"
+            )
+        if self.across_nodes and not isinstance(self.num_engines, int):
+            raise ValueError("across_nodes needs num_engines to be a number, not a range")
+        return self
+
+    @property
+    def world_size(self) -> int:
+        """GPUs that an engine runs in parallel on, if it runs on GPUs."""
+        sizes = (
+            self.engine_args.get(f"{kind}_parallel_size", 1) for kind in ("tensor", "pipeline")
+        )
+        return prod(size for size in sizes if isinstance(size, int))
 
 
 class ModelSection(EngineSection):
@@ -75,8 +163,18 @@ class OutputSection(Section):
     """How the dataset is written."""
 
     format: Literal["parquet", "arrow"] = "parquet"
-    rows_per_shard: int = Field(default=50_000, ge=1)
+    problems_per_shard: int | None = Field(default=None, ge=1)
+    """By default a 32nd part of the job, at least 64 and at most 5,000."""
     rows_per_row_group: int = Field(default=4_000, ge=1)
+
+
+class PushSection(Section):
+    """How the dataset goes to the Hub."""
+
+    revision: str = Field(default="main", min_length=1)
+    """Branch to commit to."""
+    private: bool = False
+    """If the repository has to be made."""
 
 
 class Job(Section):
@@ -93,6 +191,9 @@ class Job(Section):
     recipe: str = "adaptive"
     seed: int = Field(default=0, ge=0)
     output: OutputSection = OutputSection()
+    push_to: str | None = None
+    """Dataset repository on the Hub, org/name, that gets each shard as soon as it is sealed."""
+    push: PushSection = PushSection()
 
     @property
     def completing(self) -> ModelSection:
@@ -114,8 +215,9 @@ def load_job(path: Path) -> Job:
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text: {error}") from error
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
+        root, content = read_yaml(text)
+    except TooMuch as error:
+        raise InputError(f"{path}: {error}: write a job file by hand") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
         raise InputError(_not_yaml(path, error)) from error
     if not isinstance(content, dict):
@@ -137,7 +239,7 @@ def _not_yaml(path: Path, error: Exception) -> str:
 
 def _first_problem(path: Path, error: ValidationError, lines: dict[tuple[Any, ...], int]) -> str:
     first = error.errors()[0]
-    where = tuple(part for part in first["loc"] if part != "[key]")
+    where = tuple(part for part in first["loc"] if part not in ("[key]", *UNION_TAGS))
     line = next((lines[where[:n]] for n in range(len(where), 0, -1) if where[:n] in lines), None)
     place = f"{path}:{line}" if line else f"{path}"
     field = ".".join(str(part) for part in where)
@@ -148,6 +250,8 @@ def _first_problem(path: Path, error: ValidationError, lines: dict[tuple[Any, ..
         return f"{place}: unknown field {field}: {hint}"
     if first["type"] == "missing":
         return f"{place}: {field} is missing: add it"
+    if first["type"] in ("value_error", "secret"):  # ours, which name what is wrong
+        return f"{place}: {field}: {first['msg'].removeprefix('Value error, ')}"
     return f"{place}: {field}: {first['msg']}, not {shortened(repr(first['input']))}"
 
 
@@ -158,8 +262,10 @@ def _known_fields(where: tuple[Any, ...]) -> list[str]:
         ("generator",): ModelSection,
         ("completer",): ModelSection,
         ("teacher",): EngineSection,
+        **{(role, "num_engines"): EngineRange for role in ROLES},
         ("sandbox",): SandboxSection,
         ("output",): OutputSection,
+        ("push",): PushSection,
     }
     return sorted(sections[where].model_fields) if where in sections else []
 

@@ -1,10 +1,9 @@
-"""Which stages a job has: what runs on which model, from which files into which folder."""
+"""Which stages a job has: what runs on which model, into which folder."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
-from pathlib import Path
 from typing import Any
 
 from factory.core.prompts import SolvePrompt
@@ -17,7 +16,7 @@ from factory.programs.estimate import Estimate
 from factory.programs.in_turn import InTurn
 from factory.programs.sample import Sample
 from factory.publish import is_on_policy
-from factory.stages import StageFolder
+from factory.stage_folder import StageFolder
 from schemas.manifest import Manifest
 from workers.grading import Grader
 from workers.program import Program
@@ -26,10 +25,9 @@ from workers.sandbox import Limits, Sandbox, SandboxUnavailable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """A stage of a job: what runs where, from which files into which folder."""
+    """A stage of a job: what runs where, into which folder. It reads what the one before stored."""
 
     name: str
-    source: Callable[[], list[Path]]
     folder: StageFolder
     program: Program
     section: EngineSection
@@ -67,21 +65,16 @@ def stages_of(
     job: Job, recipe: Recipe, folder: JobFolder, manifest: Manifest, has_solutions: bool
 ) -> list[Stage]:
     """What has to run, in order: nothing before the critique where labels are given."""
-
-    def problems() -> list[Path]:
-        return sorted(folder.problems.glob("*.parquet"))
-
-    if recipe.has_given_labels:
-        estimating, evidence = [], problems
-    else:
-        estimating = _rollout_stages(job, recipe, folder, manifest, problems, has_solutions)
-        evidence = folder.estimate.files
+    estimating = (
+        []
+        if recipe.has_given_labels
+        else _rollout_stages(job, recipe, folder, manifest, has_solutions)
+    )
     if recipe.teaching is None:
         return estimating
     assert job.teacher is not None
     critique = Stage(
         name="critique",
-        source=evidence,
         folder=folder.critique,
         program=Critique(teaching=recipe.teaching, seed=job.seed),
         section=job.teacher,
@@ -99,7 +92,6 @@ def _rollout_stages(
     recipe: Recipe,
     folder: JobFolder,
     manifest: Manifest,
-    problems: Callable[[], list[Path]],
     has_solutions: bool,
 ) -> list[Stage]:
     """One stage where one model does everything or solutions are given, else two."""
@@ -112,19 +104,18 @@ def _rollout_stages(
     )
     estimating = partial(Stage, folder=folder.estimate, section=job.completing)
     if has_solutions:
-        return [estimating(name="estimate", source=problems, program=estimate)]
+        return [estimating(name="estimate", program=estimate)]
     assert job.generator is not None
     sample = Sample(recipe=recipe, prompt=SolvePrompt(system=job.generator.system), seed=job.seed)
     if job.generator == job.completing:
         both = InTurn(programs=(sample, estimate))
-        return [estimating(name="label", source=problems, program=both)]
+        return [estimating(name="label", program=both)]
     return [
         Stage(
             name="sample",
-            source=problems,
             folder=folder.sample,
             program=sample,
             section=job.generator,
         ),
-        estimating(name="estimate", source=folder.sample.files, program=estimate),
+        estimating(name="estimate", program=estimate),
     ]

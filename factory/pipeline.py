@@ -1,69 +1,116 @@
 """A labelling job from problems to published dataset: sample, estimate, publish."""
 
-import shutil
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any
 
 from factory.cluster import open_cluster
 from factory.core.prompts import SolvePrompt
 from factory.core.recipe import Recipe
+from factory.ending import Ending, sigterm_ends
 from factory.errors import InputError
 from factory.identity import check_folder, job_manifest
+from factory.intake import Intake, checked_intake
 from factory.job import ROLES, Job
 from factory.job_folder import JOB_FILE, JobFolder
 from factory.job_stages import Stage, check_sandbox, stages_of
+from factory.lease import Lease
 from factory.models import check_model
-from factory.problem_checks import checked_problems
-from factory.publish import publish
+from factory.placement import num_gpus
+from factory.publish import provenance_of, publish, slices_of
 from factory.recipes import load_recipe
-from factory.reuse import take_evidence
-from factory.stages import pending_problems, run_stage
-from schemas.arrow import arrow_schema, to_row
-from schemas.manifest import Manifest, write_atomically, write_manifest
-from schemas.records import ProblemGroup
+from factory.reuse import check_evidence, take_evidence
+from factory.sealing import POLL_S, Sealer
+from factory.shards import Rule
+from factory.slices import Slices, add_problems, problems_per_slice, remove_slices
+from factory.stages import OpenerOf, pending_problems, run_stage
+from factory.stored import Row, StoredRows
+from factory.trust import check_code
+from factory.watching.events import event
+from factory.watching.seen import job_seen
+from factory.watching.stage_run import StageRun, Watch, unwatched
+from schemas.files import absolute, is_local, write_atomically
+from schemas.manifest import Manifest, write_manifest
 from workers.tally import Tally, engine_summary
 
-ROWS_PER_PROBLEMS_FILE = 5_000
+if TYPE_CHECKING:  # the Hub's client is loaded for jobs that push
+    from factory.hub import BackgroundPush, PushState, Rhythm
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageRun:
-    """What a watcher of a running stage needs."""
-
-    name: str
-    num_groups: int
-    """Groups to do in this run; those stored by earlier runs are not among them."""
-    num_stored: int
-    tally: Any
-    """Handle of the stage's `Tally` actor."""
+__all__ = ["StageRun", "Watch", "label", "load_recipe_or_refuse", "run_watched", "unwatched"]
 
 
-Watch = Callable[[StageRun], AbstractContextManager[None]]
-
-
-def unwatched(run: StageRun) -> AbstractContextManager[None]:
-    """A `Watch` that looks away."""
-    return nullcontext()
-
-
-def label(job: Job, out: Path, watch: Watch, evidence_of: Path | None = None) -> Manifest:
+def label(
+    job: Job,
+    out: Path,
+    watch: Watch,
+    evidence_of: Path | None = None,
+    *,
+    allow_code: bool = False,
+    say: Callable[[str], object] = lambda line: None,
+    watch_push: "Callable[[PushState], object]" = lambda state: None,
+    rhythm: "Rhythm | None" = None,
+    seal_every_s: float = POLL_S,
+    opener: OpenerOf | None = None,
+) -> Manifest:
     """Runs a job, or goes on with one that was interrupted, and publishes its dataset.
 
     `evidence_of` is the folder of a job whose rollouts this one takes over, where it would buy the
-    same: another teacher or another rule then costs no rollout.
+    same: another teacher or another rule then costs no rollout. `say` gets lines for a person,
+    `watch_push` every state of the push to the Hub; that it failed is no error of the job.
+    `allow_code` says that the job's author may run code here (see `factory.trust`).
 
     Everything that can be wrong with the input is found before anything is written or started.
     Raises InputError for it.
     """
+    check_code(job, allow_code=allow_code)
     recipe = load_recipe_or_refuse(job.recipe)
     _check_roles(job, recipe)
+    _check_models(job, recipe)
+    manifest = job_manifest(job, recipe)
+    folder = JobFolder(path=absolute(out))
+    check_folder(folder.path, manifest)
+    if evidence_of is not None:
+        check_evidence(evidence_of, manifest)
+    ending = Ending()
+    with sigterm_ends(), checked_intake(job, recipe) as intake:
+        pushing = _push(job, folder, watch_push, rhythm)
+        with ending.watched(), Lease(folder.path, ending, say=say):
+            found = check_folder(folder.path, manifest)
+            slices = _store_problems(job, folder, manifest, found, intake)
+            if evidence_of is not None:
+                take_evidence(evidence_of, folder.path)
+            if found:
+                manifest = replace(manifest, stages=found.stages, audit=found.audit)
+            stages = stages_of(job, recipe, folder, manifest, intake.has_solutions)
+            with _seen(folder.path, manifest, watch) as watch, pushing as pusher:
+                manifest = _run_stages(
+                    job,
+                    recipe,
+                    folder,
+                    manifest,
+                    stages,
+                    slices,
+                    watch,
+                    ending,
+                    seal_every_s,
+                    opener,
+                )
+                if pusher is not None:
+                    pusher.finish()
+    return manifest
+
+
+def _seen(folder: Path, manifest: Manifest, watch: Watch) -> AbstractContextManager[Watch]:
+    """Status and log are kept where a folder is local: an object store has no file to add to."""
+    return job_seen(folder, manifest, watch) if is_local(folder) else nullcontext(watch)
+
+
+def _check_models(job: Job, recipe: Recipe) -> None:
+    """Raises InputError for a model that is not there, and for a sandbox that cannot be."""
     for role in ("generator", "completer"):
         if (section := getattr(job, role)) is not None:
             check_model(role, section, SolvePrompt(system=section.system)("1 + 1 = ?").messages)
@@ -72,31 +119,107 @@ def label(job: Job, out: Path, watch: Watch, evidence_of: Path | None = None) ->
         check_model("teacher", job.teacher, form.prompt("1 + 1 = ?", ("2",)).messages)
         if form.runs_code:
             check_sandbox(job.sandbox)
-    manifest = job_manifest(job, recipe)
-    out = out.resolve()
-    folder = JobFolder(path=out)
-    found = check_folder(out, manifest)
-    if evidence_of is not None:
-        take_evidence(evidence_of, out, manifest)
-    has_solutions = _store_problems(job, recipe, folder, manifest if found is None else found)
-    if found:
-        manifest = replace(manifest, stages=found.stages, audit=found.audit)
-    write_atomically(out / JOB_FILE, job.model_dump_json(indent=2) + "\n")
-    with open_cluster(_engine_cpus(job)):
-        for stage in stages_of(job, recipe, folder, manifest, has_solutions):
-            manifest = run_watched(stage, manifest, watch)
-            write_manifest(out, manifest)
-    if found and manifest.stages != found.stages:
+
+
+def _push(
+    job: Job,
+    folder: JobFolder,
+    watch: "Callable[[PushState], object]",
+    rhythm: "Rhythm | None",
+) -> "AbstractContextManager[BackgroundPush | None]":
+    """The push beside the job, where it asks for one. Raises InputError if it cannot be."""
+    if job.push_to is None:
+        return nullcontext()
+    from factory.hub import BackgroundPush, check_access
+    from factory.watching.pushing import PushEvents
+
+    events = PushEvents()
+
+    def told(state: "PushState") -> None:
+        events.read(state)
+        watch(state)
+
+    options = {"revision": job.push.revision, "is_private": job.push.private}
+    check_access(folder.dataset, job.push_to, **options)
+    return BackgroundPush(folder.dataset, job.push_to, watch=told, rhythm=rhythm, **options)
+
+
+def _store_problems(
+    job: Job, folder: JobFolder, manifest: Manifest, found: Manifest | None, intake: Intake
+) -> Slices:
+    """Problems that were not there in an earlier run join; the folder keeps those that were."""
+    if found is None:
+        remove_slices(folder.problems)
+        write_manifest(folder.path, manifest)
+    size = problems_per_slice(intake.num_problems, job.output.problems_per_shard)
+    slices = add_problems(folder.problems, folder.slices(), intake.tables(), size)
+    write_atomically(folder.path / JOB_FILE, job.model_dump_json(indent=2) + "\n")
+    return slices
+
+
+def _run_stages(
+    job: Job,
+    recipe: Recipe,
+    folder: JobFolder,
+    manifest: Manifest,
+    stages: list[Stage],
+    slices: Slices,
+    watch: Watch,
+    ending: Ending,
+    seal_every_s: float,
+    opener: OpenerOf | None,
+) -> Manifest:
+    """All stages, the last one with its slices sealed as they are settled; then what is left."""
+    before = manifest.stages
+    source: Mapping[str, Row] = slices.rows
+    with ExitStack() as cluster:
+
+        def ready(source: Mapping[str, Row], stored: StoredRows) -> None:
+            """A job that has nothing left to run starts no cluster."""
+            if pending_problems(source, stored.rows):
+                cluster.enter_context(open_cluster(_engine_cpus(job)))
+                cluster.enter_context(sigterm_ends())
+
+        for stage in stages[:-1]:
+            stored = folder.stored(stage.folder, slices)
+            ready(source, stored)
+            manifest = run_watched(stage, source, stored, manifest, watch, opener)
+            write_manifest(folder.path, manifest)
+            for number, members in slices.members.items():
+                stored.compact(number, members)
+            stored.remove_done()
+            source = stored.rows
+        stored = folder.stored(stages[-1].folder, slices)
+        rule = Rule(
+            labeler=recipe.labeler,
+            curation=recipe.curation,
+            provenance=provenance_of(manifest),
+        )
+        sealer = Sealer(
+            folder, slices, stored, rule, rows_per_row_group=job.output.rows_per_row_group
+        )
+        streams = job.output.format == "parquet"
+        if streams:
+            sealer.open(manifest)
+        ready(source, stored)
+        with sealer.beside(manifest, ending, seal_every_s) if streams else nullcontext():
+            manifest = run_watched(stages[-1], source, stored, manifest, watch, opener)
+        write_manifest(folder.path, manifest)
+    if manifest.stages != before:
         manifest = replace(manifest, audit={})  # it was about less evidence than there is now
-    manifest = publish(
-        evidence=folder.evidence(manifest.recipe),
-        folder=folder.dataset,
-        manifest=manifest,
-        labeler=recipe.labeler,
-        curation=recipe.curation,
-        output=job.output,
-    )
-    write_manifest(out, manifest)
+    event("publishing")
+    if streams:
+        manifest = sealer.finish(manifest)
+    else:
+        manifest = publish(
+            evidence=slices_of(folder, stages[-1].folder),
+            folder=folder.dataset,
+            manifest=manifest,
+            labeler=recipe.labeler,
+            curation=recipe.curation,
+            output=job.output,
+        )
+    write_manifest(folder.path, manifest)
     return manifest
 
 
@@ -108,6 +231,8 @@ def _check_roles(job: Job, recipe: Recipe) -> None:
         raise InputError(
             f"recipe {recipe.name!r} asks no teacher: remove 'teacher', or name a recipe that does"
         )
+    if job.push_to and job.output.format == "arrow":
+        raise InputError("output.format: the Hub gets Parquet shards: take 'parquet' to push")
     if recipe.teaching and job.output.format == "arrow":
         raise InputError(
             "output.format: a job with a teacher publishes parts that Arrow datasets have no room "
@@ -123,7 +248,7 @@ def _check_roles(job: Job, recipe: Recipe) -> None:
 def _engine_cpus(job: Job) -> float:
     """CPUs that the engines of the largest stage reserve."""
     sections = [s for s in (getattr(job, role) for role in ROLES) if s is not None]
-    return max(section.num_engines * section.num_cpus for section in sections)
+    return max(section.min_engines * section.num_cpus for section in sections)
 
 
 def load_recipe_or_refuse(name: str) -> Recipe:
@@ -134,76 +259,46 @@ def load_recipe_or_refuse(name: str) -> Recipe:
         raise InputError(str(error)) from error
 
 
-def _store_problems(job: Job, recipe: Recipe, folder: JobFolder, manifest: Manifest) -> bool:
-    """Puts the checked problems in place, all or nothing; whether solutions came with them.
+def run_watched(
+    stage: Stage,
+    source: Mapping[str, Row],
+    stored: StoredRows,
+    manifest: Manifest,
+    watch: Watch,
+    opener: OpenerOf | None = None,
+) -> Manifest:
+    """One stage over these rows; `stored` is up to date with it afterwards.
 
-    Problems that were not there in an earlier run join; the folder keeps those that were.
+    Its counters join the manifest, added to those of earlier runs.
     """
-    groups = checked_problems(job, recipe)
-    # Beside the folder, or as near as there is anything: a refused job leaves no trace.
-    nearest = next(parent for parent in folder.path.parents if parent.exists())
-    temporary = nearest / f".{folder.path.name}.problems.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    num_given = num_read = 0
-    try:
-        temporary.mkdir(parents=True)
-        rows: list[dict[str, Any]] = []
-        for group in groups:
-            num_read += 1
-            num_given += bool(group.solutions)
-            rows.append(to_row(group))
-            if len(rows) == ROWS_PER_PROBLEMS_FILE:
-                _write_problems(rows, temporary, num_read)
-                rows = []
-        if rows:
-            _write_problems(rows, temporary, num_read)
-        if num_given not in (0, num_read):
-            raise InputError(
-                f"{job.problems.path}: {num_given} of {num_read} problems come with solutions: "
-                "give them for all or for none"
-            )
-        if not num_given and not recipe.has_given_labels and job.generator is None:
-            raise InputError("the problems come without solutions: add 'generator: {model: ...}'")
-        folder.path.mkdir(parents=True, exist_ok=True)
-        write_manifest(folder.path, manifest)
-        shutil.rmtree(folder.problems, ignore_errors=True)
-        folder.problems.parent.mkdir(parents=True, exist_ok=True)
-        temporary.rename(folder.problems)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return num_given > 0
-
-
-def _write_problems(rows: list[dict[str, Any]], folder: Path, num_read: int) -> None:
-    table = pa.Table.from_pylist(rows, schema=arrow_schema(ProblemGroup))
-    pq.write_table(table, folder / f"problems-{num_read:09d}.parquet")
-
-
-def run_watched(stage: Stage, manifest: Manifest, watch: Watch) -> Manifest:
-    """One stage; its counters join the manifest, added to those of earlier runs."""
     import ray
 
-    source = stage.source()
-    num_pending = len(pending_problems(source, stage.folder))
-    if not num_pending:
+    pending = pending_problems(source, stored.rows)
+    if not pending:
         return manifest
     tally = ray.remote(num_cpus=0)(Tally).remote()
     started_s = time.monotonic()
     run = StageRun(
         name=stage.name,
-        num_groups=num_pending,
-        num_stored=len(stage.folder.stored()),
+        num_groups=len(pending),
+        num_stored=len(stored.rows),
         tally=tally,
+        num_engines=stage.section.max_engines,
+        num_gpus=num_gpus(stage.section),
     )
     with watch(run):
         run_stage(
-            source=source,
+            pending=pending,
             stage=stage.folder,
             program=stage.program,
             section=stage.section,
             tally=tally,
+            open_engine=opener and opener(stage.section),
             open_tool=stage.open_tool,
         )
+    stored.look()
+    left = set(pending) - set(stored.rows)
+    assert not left, f"{len(left)} problems were worked on and not stored, {min(left)} among them"
     counts = ray.get(tally.total.remote())
     seconds = time.monotonic() - started_s
     earlier = manifest.stages.get(stage.name, {})

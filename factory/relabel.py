@@ -4,14 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
+from factory.ending import Ending
 from factory.errors import InputError
 from factory.identity import check_folder, label_digest, manifest_in
 from factory.job import OutputSection
 from factory.job_folder import JobFolder
+from factory.lease import Lease
 from factory.pipeline import load_recipe_or_refuse
-from factory.publish import publish
+from factory.publish import publish, slices_of
 from factory.recipes import recipe_description
 from schemas.manifest import Manifest, write_manifest
 
@@ -24,12 +24,13 @@ def relabel(folder: Path, recipe_name: str, out: Path) -> Manifest:
     """
     recipe = load_recipe_or_refuse(recipe_name)
     source = manifest_in(folder)
-    evidence = [] if source is None else JobFolder(path=folder).evidence(source.recipe)
-    if source is not None and not evidence and JobFolder(path=folder).estimate.files():
+    job = JobFolder(path=folder)
+    has_rows = source is not None and bool(job.last_stage(source.recipe).files())
+    if source is not None and not has_rows and job.estimate.files():
         raise InputError(
             f"the teacher has not judged anything in {folder} yet: finish the job first"
         )
-    if source is None or not evidence:
+    if source is None or not has_rows:
         raise InputError(
             f"{folder} holds no evidence: give the folder that 'prm-factory label' made with --out"
         )
@@ -43,28 +44,30 @@ def relabel(folder: Path, recipe_name: str, out: Path) -> Manifest:
         digest=label_digest(source.evidence_digest, described, source.models),
         recipe=described,
     )
-    if check_folder(out, manifest) is None:
-        write_manifest(out, manifest)  # what is killed from here on can be run again
-    manifest = publish(
-        evidence=evidence,
-        folder=out / "dataset",
-        manifest=manifest,
-        labeler=recipe.labeler,
-        curation=recipe.curation,
-        output=OutputSection(),
-    )
-    write_manifest(out, manifest)
+    found = check_folder(out, manifest)
+    ending = Ending()
+    with ending.watched(), Lease(out, ending):
+        if found is None:
+            write_manifest(out, manifest)  # what is killed from here on can be run again
+        manifest = publish(
+            evidence=slices_of(job, job.last_stage(source.recipe)),
+            folder=out / "dataset",
+            manifest=manifest,
+            labeler=recipe.labeler,
+            curation=recipe.curation,
+            output=OutputSection(),
+        )
+        write_manifest(out, manifest)
     return manifest
 
 
 def unfinished(folder: Path) -> str | None:
     """A line for a person when the job in `folder` has problems without evidence, else `None`."""
-    job = JobFolder(path=folder)
-    num_problems = sum(pq.read_metadata(f).num_rows for f in job.problems.glob("*.parquet"))
-    manifest = manifest_in(folder)
-    files = job.evidence(manifest.recipe) if manifest else []
-    stored = (pq.read_table(f, columns=["problem_id"]) for f in files)
-    num_stored = len({i for table in stored for i in table["problem_id"].to_pylist()})
+    job, manifest = JobFolder(path=folder), manifest_in(folder)
+    slices = job.slices()
+    num_problems = len(slices.rows)
+    rows = job.stored(job.last_stage(manifest.recipe), slices).rows if manifest else {}
+    num_stored = sum(problem_id in rows for problem_id in slices.rows)
     if num_stored >= num_problems:
         return None
     return (

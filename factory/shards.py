@@ -1,28 +1,26 @@
-"""Published shards: Parquet files of labelled solutions and rationales, complete or absent."""
+"""Published shards: a slice's labelled solutions and rationales as Parquet, complete or absent."""
 
-import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from factory.core.consensus import UNBALANCED, balanced
 from factory.core.labelers import Labeler
-from factory.core.publishing import Provenance, publish_group
+from factory.core.publishing import Provenance, PublishedGroup, publish_group
 from factory.core.rationale_rows import FORMATS
 from factory.core.summary import Summary
 from factory.core.teaching import Curation
-from schemas.arrow import arrow_schema, features_schema, from_row, to_row
+from schemas.arrow import arrow_schema, features_schema, to_row
+from schemas.files import parquet_bytes, sha256_of, write_atomically
 from schemas.manifest import ShardEntry
 from schemas.published import PublishedConsensus, PublishedSolution
 from schemas.records import ProblemGroup, Status
 
-GROUPS_SORTED_TOGETHER = 20_000
-"""Groups are sorted by problem_id this many at a time: smaller jobs publish the same bytes
-whatever order their groups were finished in."""
+DATA = "data"
+PARTS = (DATA, "rationales", "consensus")
 ROWS_PACKED_TOGETHER = 1_000
 """Rows wait for their shard as Arrow, not as dicts of ten times the size."""
 
@@ -41,155 +39,103 @@ class Rule:
     curation: Curation = Curation()
 
 
-def write_shards(
-    evidence: list[Path],
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceShards:
+    """What a slice was published as."""
+
+    shards: tuple[ShardEntry, ...]
+    summary: Summary
+
+
+def shard_path(part: str, number: int) -> str:
+    """A shard's path in the dataset: a slice has one in every part it has rows for."""
+    return f"{part}/train-{number:05d}.parquet"
+
+
+def write_slice(
+    groups: Iterable[ProblemGroup],
+    number: int,
     folder: Path,
     rule: Rule,
     *,
-    rows_per_shard: int,
     rows_per_row_group: int,
-) -> tuple[list[ShardEntry], Summary]:
-    """Labels every stored group once and writes the rows as shards under `folder`.
+) -> SliceShards:
+    """Labels the groups of a slice and writes their rows as its shards under `folder`.
 
     Labelled solutions go to data/; where a teacher was asked, kept rationales go to rationales/
-    and solutions on which it agrees to consensus/. These two are absent when they would be empty.
-    A problem that occurs in several files counts as its last one says: a later pass over failed
-    problems replaces what an earlier one stored.
+    and solutions on which it agrees to consensus/. A part without rows has no shard. Failed groups
+    are counted and have no rows. Kept rationales are balanced within the slice.
     """
     summary = Summary()
-    unbalanced = _unbalanced(evidence, rule)
-    sizes = (rows_per_shard, rows_per_row_group)
-    solutions = _ShardWriter(folder, "data", PublishedSolution, *sizes)
-    consensus = _ShardWriter(folder, "consensus", PublishedConsensus, *sizes)
-    form = FORMATS.get(rule.provenance.form or "")
-    rationales = _ShardWriter(folder, "rationales", form.record, *sizes) if form else None
-    for group in read_groups(evidence):
-        published = publish_group(group, rule.labeler, rule.provenance, rule.curation, unbalanced)
+    rows = {DATA: _Rows(PublishedSolution), "consensus": _Rows(PublishedConsensus)}
+    if form := FORMATS.get(rule.provenance.form or ""):
+        rows["rationales"] = _Rows(form.record)
+    for group, published in _published(groups, rule):
         summary.add(group, published)
-        solutions.add(published.solutions)
-        consensus.add(published.consensus)
-        if rationales:
-            rationales.add(published.rationales)
-    shards = solutions.finish()
-    for writer in (rationales, consensus):
-        if writer is not None and writer.has_rows:
-            shards += writer.finish()
-    return shards, summary
+        rows[DATA].add(published.solutions)
+        rows["consensus"].add(published.consensus)
+        if form:
+            rows["rationales"].add(published.rationales)
+    tables = {part: rows[part].table() for part in PARTS if part in rows}
+    shards = tuple(
+        _write(table, shard_path(part, number), folder, rows_per_row_group)
+        for part, table in tables.items()
+        if len(table)
+    )
+    return SliceShards(shards=shards, summary=summary)
 
 
-def _unbalanced(evidence: list[Path], rule: Rule) -> frozenset[str]:
-    """Ids of the rationales that go so that as many stay with an error as without."""
+def write_empty_shard(number: int, folder: Path) -> ShardEntry:
+    """For a dataset without a single row: it can be streamed all the same."""
+    return _write(published_schema().empty_table(), shard_path(DATA, number), folder, 1)
+
+
+def _published(
+    groups: Iterable[ProblemGroup], rule: Rule
+) -> Iterable[tuple[ProblemGroup, PublishedGroup]]:
+    def publish(group: ProblemGroup, unbalanced: frozenset[str] = frozenset()) -> PublishedGroup:
+        return publish_group(group, rule.labeler, rule.provenance, rule.curation, unbalanced)
+
     if not rule.curation.is_balanced or rule.provenance.form is None:
-        return frozenset()
-    candidates = []
-    for group in read_groups(evidence):
-        if group.status is Status.OK:
-            found = publish_group(group, rule.labeler, rule.provenance, rule.curation).judged
-            candidates += [one.candidate for one in found]
-    return frozenset(
+        return ((group, publish(group)) for group in groups)
+    kept = list(groups)
+    candidates = [one.candidate for g in kept if g.status is Status.OK for one in publish(g).judged]
+    surplus = frozenset(
         c.rationale_id for c in balanced(candidates) if c.decision.reason == UNBALANCED
     )
+    return ((group, publish(group, surplus)) for group in kept)
 
 
-def read_groups(files: list[Path]) -> Iterator[ProblemGroup]:
-    """Every problem once, as the last file that holds it says; `GROUPS_SORTED_TOGETHER` sorts."""
-    tables: list[pa.Table] = []
-    num_groups = 0
-    for table in _last_words(files):
-        tables.append(table)
-        num_groups += len(table)
-        if num_groups >= GROUPS_SORTED_TOGETHER:
-            yield from _sorted_groups(tables)
-            tables, num_groups = [], 0
-    if tables:
-        yield from _sorted_groups(tables)
+class _Rows:
+    """Rows of one type, packed as they come."""
 
-
-def _last_words(files: list[Path]) -> Iterator[pa.Table]:
-    """The rows of each file that no later file replaces."""
-    last: dict[str, Path] = {}
-    for file in files:
-        last.update(dict.fromkeys(_problem_ids(pq.read_table(file, columns=["problem_id"])), file))
-    for file in files:
-        table = pq.read_table(file, schema=arrow_schema(ProblemGroup))
-        yield table.filter(pa.array([last[i] == file for i in _problem_ids(table)], pa.bool_()))
-
-
-def _problem_ids(table: pa.Table) -> list[str]:
-    ids = table.column("problem_id").to_pylist()
-    assert isinstance(ids, list)
-    return ids
-
-
-def _sorted_groups(tables: list[pa.Table]) -> Iterator[ProblemGroup]:
-    """Records are made a few at a time: as Arrow they take a tenth of the memory."""
-    table = pa.concat_tables(tables).sort_by("problem_id")
-    for batch in table.to_batches(max_chunksize=64):
-        for row in batch.to_pylist():
-            yield from_row(ProblemGroup, row)
-
-
-class _ShardWriter:
-    """Shards of one type of row, in a folder of their own."""
-
-    def __init__(
-        self, folder: Path, name: str, record: type, rows_per_shard: int, rows_per_row_group: int
-    ) -> None:
-        self._folder = folder
-        self._name = name
-        self._rows_per_shard = rows_per_shard
-        self._rows_per_row_group = rows_per_row_group
+    def __init__(self, record: type) -> None:
         self._schema = published_schema(record)
-        self._rows: list[dict[str, object]] = []
-        self._waiting = self._schema.empty_table()
-        self._shards: list[ShardEntry] = []
-
-    @property
-    def has_rows(self) -> bool:
-        """Whether there is anything to write."""
-        return bool(self._rows or self._shards or len(self._waiting))
+        self._rows: list[dict[str, Any]] = []
+        self._packed = [self._schema.empty_table()]
 
     def add(self, rows: Iterable[Any]) -> None:
         self._rows += [to_row(row) for row in rows]
         if len(self._rows) >= ROWS_PACKED_TOGETHER:
             self._pack()
 
-    def finish(self) -> list[ShardEntry]:
-        """The shards; without a single row there is one that is empty: it can be streamed."""
-        self._pack()
-        if len(self._waiting) or not self._shards:
-            self._write(self._waiting)
-        return self._shards
-
     def _pack(self) -> None:
-        packed = pa.Table.from_pylist(self._rows, schema=self._schema)
+        self._packed.append(pa.Table.from_pylist(self._rows, schema=self._schema))
         self._rows = []
-        self._waiting = pa.concat_tables([self._waiting, packed])
-        while len(self._waiting) >= self._rows_per_shard:
-            self._write(self._waiting.slice(0, self._rows_per_shard))
-            self._waiting = self._waiting.slice(self._rows_per_shard)
 
-    def _write(self, table: pa.Table) -> None:
-        path = f"{self._name}/train-{len(self._shards):05d}.parquet"
-        target = self._folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_suffix(".tmp")
-        with pq.ParquetWriter(
-            temporary,
-            self._schema,
-            compression="zstd",
-            compression_level=3,
-            write_page_index=True,
-        ) as file:
-            if len(table):  # `datasets` cannot read a row group without rows
-                file.write_table(table, row_group_size=self._rows_per_row_group)
-        content = temporary.read_bytes()
-        temporary.rename(target)
-        self._shards.append(
-            ShardEntry(
-                path=path,
-                sha256=hashlib.sha256(content).hexdigest(),
-                num_bytes=len(content),
-                num_rows=len(table),
-            )
-        )
+    def table(self) -> pa.Table:
+        self._pack()
+        return pa.concat_tables(self._packed).combine_chunks()
+
+
+def _write(table: pa.Table, path: str, folder: Path, rows_per_row_group: int) -> ShardEntry:
+    content = parquet_bytes(
+        table,
+        compression_level=3,
+        write_page_index=True,
+        row_group_size=rows_per_row_group,
+    )
+    write_atomically(folder / path, content)
+    return ShardEntry(
+        path=path, sha256=sha256_of(content), num_bytes=len(content), num_rows=len(table)
+    )

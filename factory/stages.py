@@ -6,66 +6,27 @@ what is missing, failed, or changed in the input. Readers take a problem as its 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
+import pyarrow as pa
 
+from factory.engine_actors import actor_options, cluster_nodes, room_for
 from factory.errors import InputError
 from factory.job import EngineSection
-from factory.placement import GROUPS_PER_BLOCK, check_resources, placement
-from schemas.records import Status
+from factory.nodes import check_nodes
+from factory.placement import GROUPS_PER_BLOCK, task_options
+from factory.stage_folder import StageFolder
+from factory.stored import Row
+from schemas.arrow import arrow_schema
+from schemas.files import place, read_table
+from schemas.records import ProblemGroup, Status
 from workers.engine import Engine
 from workers.grading import Grader
 from workers.program import Program
-from workers.store import clear_unfinished
 from workers.vllm_engine import open_engine
 from workers.worker import EngineWorker
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredProblem:
-    """What a stage knows of a problem without reading it."""
-
-    status: Status
-    input_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageFolder:
-    """Where a stage keeps its rows: a folder of files for each pass."""
-
-    path: Path
-
-    def files(self) -> list[Path]:
-        """Complete files, passes in order."""
-        return [file for folder in self.passes() for file in sorted(folder.glob("*.parquet"))]
-
-    def passes(self) -> list[Path]:
-        """Folders of the passes begun so far, oldest first."""
-        return sorted(folder for folder in self.path.glob("pass-*") if folder.is_dir())
-
-    def stored(self) -> dict[str, StoredProblem]:
-        """What became of each problem stored here, as its last pass says."""
-        found: dict[str, StoredProblem] = {}
-        for file in self.files():
-            for row in pq.read_table(
-                file, columns=["problem_id", "status", "input_id"]
-            ).to_pylist():
-                status = Status(row["status"])
-                found[row["problem_id"]] = StoredProblem(status=status, input_id=row["input_id"])
-        return found
-
-    def open_pass(self) -> Path:
-        """A new pass, later than all others; leftovers of killed writers go."""
-        passes = self.passes()
-        for folder in passes:
-            clear_unfinished(folder)
-        folder = self.path / f"pass-{len(passes):04d}"
-        folder.mkdir(parents=True)
-        return folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,15 +34,27 @@ class Opener:
     """Opens the engine a model section describes; runs inside the worker."""
 
     section: EngineSection
+    engine_args: dict[str, Any]
+    """The section's, and what follows from where the engine is placed."""
 
     def __call__(self) -> Engine:
-        section = self.section
-        return open_engine(section.model, device=section.device, engine_args=section.engine_args)
+        return open_engine(
+            self.section.model,
+            device=self.section.device,
+            engine_args=self.engine_args,
+            hang_timeout_s=self.section.hang_timeout_s,
+        )
+
+
+ROWS_READ_TOGETHER = 64
+
+OpenerOf = Callable[[EngineSection], Callable[[], Engine]]
+"""How the engine of a section is opened, inside a worker."""
 
 
 def run_stage(
     *,
-    source: list[Path],
+    pending: Mapping[str, Row],
     stage: StageFolder,
     program: Program,
     section: EngineSection,
@@ -89,62 +62,72 @@ def run_stage(
     open_engine: Callable[[], Engine] | None = None,
     open_tool: Callable[[], Any] = Grader,
 ) -> None:
-    """Runs `program` over the groups of `source` that this stage has not settled yet.
+    """Runs `program` over these groups, where they are, and stores them in a pass of its own.
 
-    A group that failed in an earlier pass is tried again. Needs a Ray that is initialised.
-    Raises InputError when an engine cannot be started.
+    Needs a Ray that is initialised. Raises InputError when an engine cannot be started.
     """
     import ray
 
-    pending = pending_problems(source, stage)
     if not pending:
         return
-    check_resources(section)
+    placed = room_for(section)
     folder = stage.open_pass()
-    files = [str(file) for file in source]
-    groups = ray.data.read_parquet(files, include_paths=True, num_cpus=0.1)
-    wanted = groups.map_batches(_Wanted(ray.put(pending)), batch_format="pyarrow", num_cpus=0.1)
-    worked = wanted.repartition(target_num_rows_per_block=GROUPS_PER_BLOCK).map_batches(
-        EngineWorker,
-        fn_constructor_args=(
-            open_engine or Opener(section=section),
-            open_tool,
-            program,
-            folder,
-            tally,
-        ),
-        batch_size=None,
-        batch_format="pyarrow",
-        **placement(section),
-    )
+    check_nodes(section, placed, folder)
+    groups = _read(pending, {"num_cpus": 0.1, **task_options(cluster_nodes())})
+    blocks = groups.repartition(target_num_rows_per_block=GROUPS_PER_BLOCK)
+    opener = open_engine or Opener(section=section, engine_args=placed.engine_args)
     try:
-        worked.materialize()
+        with actor_options(placed) as options:
+            blocks.map_batches(
+                EngineWorker,
+                fn_constructor_args=(opener, open_tool, program, folder, tally),
+                batch_size=GROUPS_PER_BLOCK,  # for engines with GPUs Ray Data wants a number
+                batch_format="pyarrow",
+                **options,
+            ).materialize()
     except ray.exceptions.ActorDiedError as error:
         if "creation task" not in str(error):
             raise
         raise InputError(
             f"the engine for {section.model} did not start: {_cause(str(error))}"
         ) from error
-    left = set(pending) - set(stage.stored())
-    assert not left, f"{len(left)} problems were worked on and not stored, {min(left)} among them"
 
 
-def pending_problems(source: list[Path], stage: StageFolder) -> dict[str, str]:
-    """Problems still to do, with the file they are in: new, failed, or changed in the input.
+def pending_problems(source: Mapping[str, Row], stored: Mapping[str, Row]) -> dict[str, Row]:
+    """Problems still to do, where they are: new, failed, or changed in the input."""
+    return {
+        problem_id: row
+        for problem_id, row in source.items()
+        if (known := stored.get(problem_id)) is None
+        or known.status is Status.FAILED
+        or known.input_id != row.input_id
+    }
 
-    Where several files of the source hold a problem, the last one does.
+
+def _read(pending: Mapping[str, Row], options: Mapping[str, Any]) -> Any:
+    """The rows of these problems, file by file, read when they are needed and where.
+
+    Ray Data's own reader of Parquet starts actors to look at footers, which for a few files takes
+    longer than reading them, and speaks to object stores through a client of its own.
     """
-    stored = stage.stored()
-    found: dict[str, str] = {}
-    for file in source:
-        for row in pq.read_table(file, columns=["problem_id", "input_id"]).to_pylist():
-            known = stored.get(row["problem_id"])
-            is_settled = known is not None and known.status is not Status.FAILED
-            if is_settled and known is not None and known.input_id == row["input_id"]:
-                found.pop(row["problem_id"], None)
-            else:
-                found[row["problem_id"]] = str(file)
-    return found
+    import ray
+
+    by_file: dict[str, list[str]] = {}
+    for problem_id, row in pending.items():
+        by_file.setdefault(str(row.file), []).append(problem_id)
+    items = [{"file": file, "problem_ids": by_file[file]} for file in sorted(by_file)]
+    files = ray.data.from_items(items, override_num_blocks=len(items))
+    return files.map_batches(_rows_of, batch_size=1, batch_format="pyarrow", **options)
+
+
+def _rows_of(files: pa.Table) -> Iterator[pa.Table]:
+    """The problems asked for of each file."""
+    for item in files.to_pylist():
+        table = read_table(place(item["file"]), schema=arrow_schema(ProblemGroup))
+        ids = set(item["problem_ids"])
+        wanted = table.filter(pa.array([i in ids for i in table["problem_id"].to_pylist()]))
+        for start in range(0, len(wanted), ROWS_READ_TOGETHER):
+            yield wanted.slice(start, ROWS_READ_TOGETHER)
 
 
 def _cause(text: str) -> str:
@@ -153,18 +136,3 @@ def _cause(text: str) -> str:
     named = [i for i, line in enumerate(lines) if re.match(r"[\w.]+(Error|Exception)\b", line)]
     said = lines[named[-1] :] if named else lines[-1:]
     return " ".join(line for line in said if "For further information" not in line)[:600]
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """Keeps the rows of pending problems, each from the file it is wanted from."""
-
-    pending: Any
-
-    def __call__(self, batch: Any) -> Any:
-        import ray
-
-        pending = ray.get(self.pending)
-        ids, paths = (batch[column].to_pylist() for column in ("problem_id", "path"))
-        keep = [pending.get(i) == path for i, path in zip(ids, paths, strict=True)]
-        return batch.filter(keep).drop_columns(["path"])

@@ -1,11 +1,11 @@
-"""What a folder holds and what made it. Put in place by rename."""
+"""What a folder holds and what made it."""
 
 import json
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from schemas.files import read_bytes, write_atomically
 from schemas.records import SCHEMA_VERSION
 
 MANIFEST = "manifest.json"
@@ -20,6 +20,12 @@ class ShardEntry:
     sha256: str
     num_bytes: int
     num_rows: int
+
+    def __post_init__(self) -> None:
+        """A manifest may come from others: its paths lead nowhere but into its folder."""
+        parts = PurePosixPath(self.path).parts
+        if not parts or self.path.startswith("/") or ".." in parts or "\\" in self.path:
+            raise ValueError(f"shard path {self.path!r} leaves the dataset's folder")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +50,10 @@ class Manifest:
     audit: dict[str, Any] = field(default_factory=dict)
     """What an audit found; empty until there was one."""
     shards: tuple[ShardEntry, ...] = ()
+    num_problems: int = 0
+    """Of the job so far; the summary counts those that are published."""
+    is_complete: bool = False
+    """Nothing is left to publish. The shards listed before that are final all the same."""
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -59,10 +69,12 @@ def read_manifest(folder: Path) -> Manifest | None:
     Raises ValueError when it is damaged or from another schema version.
     """
     path = folder / MANIFEST
-    if not path.exists():
+    try:
+        text = read_bytes(path)
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        content = dict(json.loads(path.read_text(encoding="utf-8")))
+        content = dict(json.loads(text))
         version = content["schema_version"]
         if version == SCHEMA_VERSION:
             shards = tuple(ShardEntry(**shard) for shard in content.pop("shards"))
@@ -70,17 +82,3 @@ def read_manifest(folder: Path) -> Manifest | None:
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
     raise ValueError(f"{path} has schema version {version}, this is {SCHEMA_VERSION}")
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Readers see the old text or the new one, also after a crash."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

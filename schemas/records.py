@@ -10,7 +10,7 @@ from enum import StrEnum
 from schemas.generation import FinishReason
 from schemas.rationales import Rationale
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised when a stored field changes its meaning, its type or its name."""
 
 

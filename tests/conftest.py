@@ -1,5 +1,6 @@
 """Shared by all tests: one local Ray cluster for those that need one, and no deadlines."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -14,5 +15,41 @@ def ray_cluster() -> Iterator[None]:
     """A local cluster, started once and stopped at the end."""
     from factory.cluster import open_cluster
 
+    os.environ.setdefault("RAY_metrics_report_interval_ms", "2000")  # 10 s by default
     with open_cluster():
         yield
+
+
+@pytest.fixture(scope="session")
+def s3_url() -> Iterator[str]:
+    """An S3 server on this machine."""
+    import logging
+
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    yield f"http://127.0.0.1:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A bucket of the test's own, reached as a person would: by the environment."""
+    from uuid import uuid4
+
+    import s3fs
+
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": s3_url,
+    }.items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    name = f"bucket-{uuid4().hex}"
+    s3fs.S3FileSystem().mkdir(name)
+    return f"s3://{name}"

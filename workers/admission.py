@@ -75,6 +75,10 @@ class Admission:
             if self._num_in_flight < self._window:
                 self._room.set()
 
+    async def weigh(self, prompt: Prompt, options: Sequence[str]) -> tuple[float, ...]:
+        """As `Engine.weigh`."""
+        return await self._engine.weigh(prompt, options)
+
     @property
     def max_concurrency(self) -> int:
         """As `Engine.max_concurrency`."""

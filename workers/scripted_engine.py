@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from schemas.generation import Completion, FinishReason, Prompt, Sampling
-from workers.engine import EngineDead, EngineStats
+from workers.engine import EngineDead, EngineLoad, EngineStats
 
 Reply = Callable[[Prompt, int], str | Completion | Exception]
 
@@ -26,12 +26,22 @@ class ScriptedEngine:
     EngineDead every call raises it, as with a real engine. Tokens are words; none is ever cached.
     """
 
-    def __init__(self, reply: Reply, *, delay_s: float = 0.0, max_concurrency: int = 256) -> None:
+    def __init__(
+        self,
+        reply: Reply,
+        *,
+        delay_s: float = 0.0,
+        max_concurrency: int = 256,
+        weigh: Callable[[Prompt, Sequence[str]], Sequence[float]] | None = None,
+    ) -> None:
+        """`weigh` gives an option's log-probability; without it the engine weighs nothing."""
         self.calls: list[RecordedCall] = []
+        self._weigh = weigh
         self._reply = reply
         self._delay_s = delay_s
         self._max_concurrency = max_concurrency
         self._stats = EngineStats()
+        self._num_running = 0
         self._dead: str | None = None
 
     async def complete(
@@ -40,7 +50,11 @@ class ScriptedEngine:
         self._check_alive()
         self.calls.append(RecordedCall(prompt=prompt, sampling=sampling, seeds=tuple(seeds)))
         self._count(num_requests=len(seeds))
-        await asyncio.sleep(self._delay_s)
+        self._num_running += len(seeds)
+        try:
+            await asyncio.sleep(self._delay_s)
+        finally:
+            self._num_running -= len(seeds)
         self._check_alive()
         completions = tuple(self._answer(prompt, seed) for seed in seeds)
         self._count(
@@ -50,12 +64,19 @@ class ScriptedEngine:
         )
         return completions
 
+    async def weigh(self, prompt: Prompt, options: Sequence[str]) -> tuple[float, ...]:
+        self._check_alive()
+        if self._weigh is None:
+            raise ValueError("this engine was not told how to weigh options")
+        return tuple(self._weigh(prompt, options))
+
     @property
     def max_concurrency(self) -> int:
         return self._max_concurrency
 
     def stats(self) -> EngineStats:
-        return self._stats
+        load = EngineLoad(num_running=self._num_running, max_concurrency=self._max_concurrency)
+        return replace(self._stats, load=load)
 
     def close(self) -> None:
         self._dead = "the engine was closed"

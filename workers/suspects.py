@@ -7,10 +7,11 @@ dies `DEATHS_TO_FAIL` times while it is alone fails.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+from schemas.files import listed, make_folder, remove
 from schemas.ids import content_id
 
 DEATHS_TO_SUSPECT = 2
@@ -26,11 +27,10 @@ class Suspects:
         self._changed = asyncio.Condition()
         self._num_together = 0
         self._is_one_alone = False
-        folder.mkdir(parents=True, exist_ok=True)
 
-    def num_deaths(self, name: str) -> int:
+    async def num_deaths(self, name: str) -> int:
         """How many workers died while this was running."""
-        marks = self._folder.glob(f"{_safe(name)}.*")
+        marks = await asyncio.to_thread(listed, self._folder, f"{_safe(name)}.*")
         return sum(mark.suffix != f".{self._incarnation}" for mark in marks)
 
     @asynccontextmanager
@@ -40,7 +40,7 @@ class Suspects:
             await self._changed.wait_for(lambda: not self._is_one_alone)
             self._num_together += 1
         try:
-            with self._marked(name):
+            async with self._marked(name):
                 yield
         finally:
             async with self._changed:
@@ -54,21 +54,25 @@ class Suspects:
             await self._changed.wait_for(lambda: not self._is_one_alone and self._num_together == 0)
             self._is_one_alone = True
         try:
-            with self._marked(name):
+            async with self._marked(name):
                 yield
         finally:
             async with self._changed:
                 self._is_one_alone = False
                 self._changed.notify_all()
 
-    @contextmanager
-    def _marked(self, name: str) -> Iterator[None]:
+    @asynccontextmanager
+    async def _marked(self, name: str) -> AsyncIterator[None]:
         """The mark goes when the body ends well, and stays when it raises."""
         mark = self._folder / f"{_safe(name)}.{self._incarnation}"
-        mark.touch()
+        await asyncio.to_thread(make_folder, self._folder)
+        await asyncio.to_thread(mark.touch)
         yield
-        for left in self._folder.glob(f"{_safe(name)}.*"):
-            left.unlink(missing_ok=True)
+        await asyncio.to_thread(self._remove_marks, name)
+
+    def _remove_marks(self, name: str) -> None:
+        for left in listed(self._folder, f"{_safe(name)}.*"):
+            remove(left)
 
 
 def _safe(name: str) -> str:

@@ -1,8 +1,22 @@
 """Counters of a running stage, gathered from its workers: what progress is shown from."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
-from workers.engine import EngineStats
+from workers.counting import ProgramCounts
+from workers.engine import EngineLoad, EngineStats
+
+MAX_RECENT = 20
+"""Failed groups that a worker's counts name; all of them are counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedGroup:
+    """A group that failed, and why."""
+
+    problem_id: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -10,6 +24,7 @@ class WorkerCounts:
     """What one worker has done since it started."""
 
     num_ok: int = 0
+    """Groups stored, by status."""
     num_dropped: int = 0
     num_failed: int = 0
     num_in_flight: int = 0
@@ -17,6 +32,17 @@ class WorkerCounts:
     working_s: float = 0.0
     """From the first group's arrival to the last one's end: starting the engine is not in it."""
     engine: EngineStats = EngineStats()
+    program: ProgramCounts = ProgramCounts()
+    slot: str = ""
+    """Names the place of this worker: one that is replaced leaves its place to the next."""
+    engine_start_s: float = 0.0
+    """What opening the engine took."""
+    drop_reasons: dict[str, int] = field(default_factory=dict)
+    """Groups stored as dropped, by reason."""
+    recent_failures: tuple[FailedGroup, ...] = ()
+    """The last `MAX_RECENT` of those stored as failed, oldest first."""
+    death: str | None = None
+    """Why the engine died; `None` while it lives, and of a worker that was killed with it."""
 
     @property
     def num_groups(self) -> int:
@@ -29,7 +55,7 @@ class Tally:
     """The latest counts of every worker, by incarnation: a restarted worker is a new one.
 
     Runs as a Ray actor. Counts of work that was lost with a worker stay in the sums of tokens,
-    because they were paid for; rows are counted when they are stored, not from here.
+    because they were paid for; groups are counted when they are stored.
     """
 
     workers: dict[str, WorkerCounts] = field(default_factory=dict)
@@ -42,21 +68,42 @@ class Tally:
         """The sum over all workers."""
         return sum_counts(list(self.workers.values()))
 
+    def by_worker(self) -> dict[str, WorkerCounts]:
+        """What is known of each worker, in the order they first reported."""
+        return dict(self.workers)
+
     def num_workers(self) -> int:
         """Workers that have reported, restarted ones again."""
         return len(self.workers)
 
 
 def sum_counts(counts: list[WorkerCounts]) -> WorkerCounts:
-    """Field by field."""
-    engine = {f.name: sum(getattr(c.engine, f.name) for c in counts) for f in fields(EngineStats)}
-    names = [f.name for f in fields(WorkerCounts) if f.name != "engine"]
+    """Field by field; what cannot be added up is left out."""
     return WorkerCounts(
-        **{name: sum(getattr(c, name) for c in counts) for name in names},
-        engine=EngineStats(**engine),
+        **_sums(counts, ("num_ok", "num_dropped", "num_failed", "num_in_flight", "working_s")),
+        engine=EngineStats(**_sums((c.engine for c in counts), COUNTERS)),
+        program=ProgramCounts(
+            **_sums((c.program for c in counts), [f.name for f in fields(ProgramCounts)])
+        ),
     )
+
+
+COUNTERS = tuple(f.name for f in fields(EngineStats) if f.name != "load")
+"""Fields of EngineStats that only grow."""
+
+
+def sum_loads(loads: list[EngineLoad]) -> EngineLoad:
+    """What all engines are doing; `kv_cache_usage` is the mean."""
+    names = ("num_running", "num_waiting", "max_concurrency")
+    usage = sum(load.kv_cache_usage for load in loads) / max(1, len(loads))
+    return EngineLoad(**_sums(loads, names), kv_cache_usage=usage)
 
 
 def engine_summary(stats: EngineStats) -> dict[str, int]:
     """The counters as plain numbers, for a manifest."""
-    return asdict(stats)
+    return {name: number for name, number in asdict(stats).items() if name in COUNTERS}
+
+
+def _sums(values: Iterable[object], names: Iterable[str]) -> dict[str, Any]:
+    values = list(values)
+    return {name: sum(getattr(value, name) for value in values) for name in names}

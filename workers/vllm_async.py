@@ -3,12 +3,14 @@
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count
 from typing import Any
 
 from schemas.generation import Completion, Prompt, Sampling
 from workers.engine import EngineDead, EngineStats
-from workers.vllm_dialect import Counters, Dialect
+from workers.vllm_counters import Counters
+from workers.vllm_dialect import Dialect
 from workers.vllm_watch import watch_for_hang
 
 CLOSED = "the engine was closed"
@@ -34,7 +36,7 @@ class AsyncEngine:
         self._max_concurrency = max_concurrency
         self._release = release
         self._names = count()
-        self._open: set[asyncio.Future[list[Completion]]] = set()
+        self._open: set[asyncio.Future[list[Any]]] = set()
         self._dead: str | None = None
         self._stop_watching = threading.Event()
         watch_for_hang(
@@ -59,8 +61,21 @@ class AsyncEngine:
         if not seeds:
             return ()
         requests = self._dialect.requests(prompt, sampling, seeds)
+        return await self._answers(requests, self._dialect.completion)
+
+    async def weigh(self, prompt: Prompt, options: Sequence[str]) -> tuple[float, ...]:
+        if self._dead is not None:
+            raise EngineDead(self._dead)
+        request, params, tokens = self._dialect.choice(prompt, options)
+        read = partial(self._dialect.log_probabilities, tokens=tokens)
+        [weights] = await self._answers([(request, params)], read)
+        return tuple(weights)
+
+    async def _answers(
+        self, requests: list[tuple[Any, Any]], read: Callable[[Any], Any]
+    ) -> tuple[Any, ...]:
         self._counters.num_requests += len(requests)
-        tasks = [asyncio.ensure_future(self._one(tokens, params)) for tokens, params in requests]
+        tasks = [asyncio.ensure_future(self._one(*request, read)) for request in requests]
         answer = asyncio.gather(*tasks)
         self._open.add(answer)
         try:
@@ -74,11 +89,11 @@ class AsyncEngine:
             for task in tasks:
                 task.cancel()
 
-    async def _one(self, tokens: Any, params: Any) -> Completion:
+    async def _one(self, tokens: Any, params: Any, read: Callable[[Any], Any]) -> Any:
         try:
             async for output in self._engine.generate(tokens, params, str(next(self._names))):
-                if completion := self._dialect.completion(output):
-                    return completion
+                if (answer := read(output)) is not None:
+                    return answer
         except Exception as error:
             if self._dialect.is_bad_request(error):
                 raise ValueError(str(error)) from None

@@ -3,11 +3,12 @@
 import copy
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from schemas.generation import Completion, FinishReason, Message, Prompt, Sampling
-from workers.engine import EngineStats, PromptTooLong
+from workers.engine import PromptTooLong
 
 MAX_SEED = 2**63 - 1
 
@@ -72,6 +73,23 @@ class Dialect:
             raise ValueError(str(error)) from None
         return [(tokens, _with_seed(params, seed)) for seed in seeds]
 
+    def choice(self, prompt: Prompt, options: Sequence[str]) -> tuple[Any, Any, tuple[int, ...]]:
+        """vLLM's input and SamplingParams for `weigh`, and the token of each option."""
+        texts = [replace(prompt, prefix=prompt.prefix + option) for option in options]
+        shared, tokens = parting([self.encode(text) for text in texts])
+        from vllm.inputs.engine import tokens_input
+        from vllm.sampling_params import RequestOutputKind, SamplingParams
+
+        params = SamplingParams(
+            n=1,
+            temperature=0.0,
+            max_tokens=1,
+            logprob_token_ids=list(tokens),
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        return tokens_input(shared), params, tokens
+
     def completion(self, output: Any) -> Completion | None:
         """The completion in a finished RequestOutput; None if vLLM gave the request up.
 
@@ -92,6 +110,13 @@ class Dialect:
             finish_reason=reason,
             stop_string=stopped_at if isinstance(stopped_at, str) else None,
         )
+
+    def log_probabilities(self, output: Any, tokens: Sequence[int]) -> tuple[float, ...] | None:
+        """Of these tokens, in a finished RequestOutput of `choice`; None if it was given up."""
+        answer = output.outputs[0]
+        if not answer.logprobs:
+            return None
+        return tuple(answer.logprobs[0][token].logprob for token in tokens)
 
     def is_bad_request(self, error: Exception) -> bool:
         """Whether the error speaks of one request, and the engine is well."""
@@ -129,31 +154,13 @@ def _with_seed(params: Any, seed: int) -> Any:
     return seeded
 
 
-class Counters:
-    """Sums what vLLM reports after every step, and what we sent."""
-
-    def __init__(self) -> None:
-        self.num_requests = 0
-        self._num_finished = 0
-        self._num_prompt_tokens = 0
-        self._num_cached_prompt_tokens = 0
-        self._num_generated_tokens = 0
-        self._num_preemptions = 0
-
-    def record(self, step: Any) -> None:
-        """Add vLLM's IterationStats of one step."""
-        self._num_finished += len(step.finished_requests)
-        self._num_prompt_tokens += step.prompt_token_stats.total
-        self._num_cached_prompt_tokens += step.prompt_token_stats.cached_tokens
-        self._num_generated_tokens += step.num_generation_tokens
-        self._num_preemptions += step.num_preempted_reqs
-
-    def stats(self) -> EngineStats:
-        return EngineStats(
-            num_requests=self.num_requests,
-            num_finished=self._num_finished,
-            num_prompt_tokens=self._num_prompt_tokens,
-            num_cached_prompt_tokens=self._num_cached_prompt_tokens,
-            num_generated_tokens=self._num_generated_tokens,
-            num_preemptions=self._num_preemptions,
-        )
+def parting(texts: Sequence[Sequence[int]]) -> tuple[list[int], tuple[int, ...]]:
+    """The ids that all texts begin with, and the one with which each goes on; all must differ."""
+    shared: list[int] = []
+    for ids in zip(*texts, strict=False):
+        if len(set(ids)) > 1:
+            if len(set(ids)) < len(texts):
+                break
+            return shared, ids
+        shared.append(ids[0])
+    raise ValueError(f"{len(texts)} options that no single token tells apart")

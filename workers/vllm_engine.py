@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from workers.engine import Engine
-from workers.vllm_dialect import Counters, Dialect
+from workers.vllm_counters import Counters, counting_logger
+from workers.vllm_dialect import Dialect
 
 Device = Literal["auto", "cpu", "gpu"]
 
@@ -56,12 +57,12 @@ def open_engine(
 
     The engine counts as dead when it makes no token for `hang_timeout_s` with work in flight.
     """
-    _set_environment()
+    set_environment()
     given = dict(engine_args or {})
-    _check_names(given)
+    check_names(given)
     if hang_timeout_s <= 0:
         raise ValueError(f"hang_timeout_s must be positive, not {hang_timeout_s}")
-    opener = open_in_thread if _find_device(device) == "cpu" else open_in_processes
+    opener = open_in_thread if find_device(device) == "cpu" else open_in_processes
     return opener(model, given, hang_timeout_s)
 
 
@@ -77,14 +78,14 @@ def open_in_thread(model: str, given: Mapping[str, Any], hang_timeout_s: float) 
     from workers.vllm_thread import ThreadEngine
 
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-    _limit_threads()
+    limit_threads()
     if torch.cpu._is_amx_tile_supported():
         # In bfloat16 a first forward pass of few tokens uses the tiles before asking the kernel.
         torch.cpu._init_amx()
     counters = Counters()
-    with _run_directory() as remove_run_directory:
+    with run_directory() as remove_run_directory:
         args = EngineArgs(model=model, disable_log_stats=False, **cpu_arguments(model, given))
-        engine = LLMEngine.from_engine_args(args, stat_loggers=[_counting_logger(counters)])
+        engine = LLMEngine.from_engine_args(args, stat_loggers=[counting_logger(counters)])
 
     def release() -> None:
         atexit.unregister(host.close)
@@ -100,7 +101,7 @@ def open_in_thread(model: str, given: Mapping[str, Any], hang_timeout_s: float) 
         max_concurrency=engine.vllm_config.scheduler_config.max_num_seqs,
         hang_timeout_s=hang_timeout_s,
         release=release,
-        prepare_thread=_limit_threads,
+        prepare_thread=limit_threads,
     )
     atexit.register(host.close)
     return host
@@ -114,10 +115,10 @@ def open_in_processes(model: str, given: Mapping[str, Any], hang_timeout_s: floa
     from workers.vllm_async import AsyncEngine
 
     counters = Counters()
-    with _run_directory() as remove_run_directory:
+    with run_directory() as remove_run_directory:
         # No stats of vLLM's own; a logger that we pass is fed all the same.
         args = AsyncEngineArgs(model=model, disable_log_stats=True, **gpu_arguments(given))
-        engine = AsyncLLM.from_engine_args(args, stat_loggers=[_counting_logger(counters)])
+        engine = AsyncLLM.from_engine_args(args, stat_loggers=[counting_logger(counters)])
 
     def release() -> None:
         atexit.unregister(host.close)
@@ -156,7 +157,8 @@ def gpu_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
     return DEFAULTS | backend | dict(given)
 
 
-def _check_names(given: Mapping[str, Any]) -> None:
+def check_names(given: Mapping[str, Any]) -> None:
+    """Raises ValueError for an argument that vLLM does not have, or that is set by us."""
     from vllm.engine.arg_utils import EngineArgs
 
     ours = {"model", "disable_log_stats"}
@@ -170,7 +172,8 @@ def _check_names(given: Mapping[str, Any]) -> None:
             raise ValueError(f"vLLM has no engine argument {name!r}{hint}")
 
 
-def _find_device(device: Device) -> Literal["cpu", "gpu"]:
+def find_device(device: Device) -> Literal["cpu", "gpu"]:
+    """What the vLLM installed here runs on; ValueError if another is asked for."""
     from vllm.platforms import current_platform
 
     found: Literal["cpu", "gpu"] = "cpu" if current_platform.is_cpu() else "gpu"
@@ -182,7 +185,7 @@ def _find_device(device: Device) -> Literal["cpu", "gpu"]:
     return found
 
 
-def _limit_threads() -> None:
+def limit_threads() -> None:
     """Hold the calling thread to OMP_NUM_THREADS, which is read once, when torch is imported.
 
     OpenMP keeps the number per thread, and vLLM's kernels fail if it changes between two calls.
@@ -197,41 +200,14 @@ def _dialect(engine: Any) -> Dialect:
     return Dialect(tokenizer, engine.vllm_config.model_config.max_model_len)
 
 
-def _counting_logger(counters: Counters) -> type:
-    """A stat logger class for vLLM that feeds `counters`.
-
-    vLLM adds its Prometheus logger, which costs time per token, unless it is given one of that
-    class; nothing here reads Prometheus.
-    """
-    from vllm.v1.metrics.loggers import PrometheusStatLogger
-
-    class CountingLogger(PrometheusStatLogger):
-        def __init__(self, vllm_config: Any, engine_indexes: list[int] | None = None) -> None:
-            pass
-
-        def record(
-            self,
-            scheduler_stats: Any,
-            iteration_stats: Any,
-            mm_cache_stats: Any = None,
-            engine_idx: int = 0,
-        ) -> None:
-            if iteration_stats is not None:
-                counters.record(iteration_stats)
-
-        def log_engine_initialized(self) -> None:
-            pass
-
-    return CountingLogger
-
-
-def _set_environment() -> None:
+def set_environment() -> None:
+    """What vLLM reads when it is imported, where nobody has set it."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
 
 @contextmanager
-def _run_directory() -> Iterator[Callable[[], None]]:
+def run_directory() -> Iterator[Callable[[], None]]:
     """Send vLLM's sockets and temporary files to a folder of their own; yields its removal.
 
     The environment is as before afterwards, the folder stays until it is removed or we exit.

@@ -8,12 +8,14 @@ import asyncio
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import count
 from typing import Any
 
 from schemas.generation import Completion, Prompt, Sampling
 from workers.engine import EngineDead, EngineStats
-from workers.vllm_dialect import Counters, Dialect
+from workers.vllm_counters import Counters
+from workers.vllm_dialect import Dialect
 from workers.vllm_watch import watch_for_hang
 
 JOIN_TIMEOUT_S = 30.0
@@ -21,17 +23,19 @@ CLOSED = "the engine was closed"
 
 
 class _Call:
-    """One `complete`: its requests, and the completions so far."""
+    """One call: its requests, how an output is read, and the answers so far."""
 
-    __slots__ = ("completions", "future", "loop", "num_missing", "request_ids", "requests")
+    __slots__ = ("answers", "future", "loop", "num_missing", "read", "request_ids", "requests")
 
-    def __init__(self, requests: list[tuple[Any, Any]]) -> None:
+    def __init__(self, requests: list[tuple[Any, Any]], read: Callable[[Any], Any]) -> None:
+        """`read` gives None for an output without an answer."""
         self.requests = requests
+        self.read = read
         self.request_ids: list[str] = []
-        self.completions: list[Completion | None] = [None] * len(requests)
+        self.answers: list[Any] = [None] * len(requests)
         self.num_missing = len(requests)
         self.loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[tuple[Completion, ...]] = self.loop.create_future()
+        self.future: asyncio.Future[tuple[Any, ...]] = self.loop.create_future()
 
 
 class ThreadEngine:
@@ -91,13 +95,16 @@ class ThreadEngine:
             raise EngineDead(self._dead)
         if not seeds:
             return ()
-        call = _Call(self._dialect.requests(prompt, sampling, seeds))
-        self._submit(call)
-        try:
-            return await call.future
-        except asyncio.CancelledError:
-            self._cancel(call)
-            raise
+        requests = self._dialect.requests(prompt, sampling, seeds)
+        return await self._answers(_Call(requests, self._dialect.completion))
+
+    async def weigh(self, prompt: Prompt, options: Sequence[str]) -> tuple[float, ...]:
+        if self._dead is not None:
+            raise EngineDead(self._dead)
+        request, params, tokens = self._dialect.choice(prompt, options)
+        read = partial(self._dialect.log_probabilities, tokens=tokens)
+        [weights] = await self._answers(_Call([(request, params)], read))
+        return tuple(weights)
 
     def close(self) -> None:
         self._die(CLOSED)
@@ -109,6 +116,14 @@ class ThreadEngine:
         release()
 
     # On the callers' side
+
+    async def _answers(self, call: _Call) -> tuple[Any, ...]:
+        self._submit(call)
+        try:
+            return await call.future
+        except asyncio.CancelledError:
+            self._cancel(call)
+            raise
 
     def _submit(self, call: _Call) -> None:
         with self._wake:
@@ -189,10 +204,10 @@ class ThreadEngine:
         done: defaultdict[asyncio.AbstractEventLoop, list[_Call]] = defaultdict(list)
         for output in outputs:
             call, index = self._running.pop(output.request_id)
-            completion = self._dialect.completion(output)
-            if completion is None:
+            answer = call.read(output)
+            if answer is None:
                 raise RuntimeError(f"vLLM ended request {output.request_id} without an answer")
-            call.completions[index] = completion
+            call.answers[index] = answer
             call.num_missing -= 1
             if call.num_missing == 0:
                 done[call.loop].append(call)
@@ -211,7 +226,7 @@ def _nothing() -> None:
 def _answer(calls: list[_Call]) -> None:
     for call in calls:
         if not call.future.done():
-            call.future.set_result(tuple(call.completions))  # type: ignore[arg-type]
+            call.future.set_result(tuple(call.answers))
 
 
 def _reject(call: _Call, error: Exception) -> None:

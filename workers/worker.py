@@ -3,27 +3,32 @@
 import asyncio
 import logging
 import os
+import sys
+import time
 import uuid
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas.arrow import arrow_schema, from_row, to_row
+from schemas.files import read_table
 from schemas.records import ProblemGroup, Status
 from workers.admission import Admission
+from workers.counting import counting, program_counts
 from workers.engine import Engine, EngineDead
 from workers.program import Program
 from workers.store import batch_id, write_groups
 from workers.suspects import DEATHS_TO_FAIL, DEATHS_TO_SUSPECT, Suspects
-from workers.tally import WorkerCounts
+from workers.tally import MAX_RECENT, FailedGroup, WorkerCounts
 
 ENGINE_DEAD_EXIT_CODE = 17
 REPORT_INTERVAL_S = 0.5
+LAST_WORDS_S = 2.0
+"""A worker whose engine died waits at most so long until that is known."""
 MAX_REASON_CHARS = 500
 ATTEMPTS = "attempts"
 RETURNED = ["problem_id", "status"]
@@ -57,19 +62,26 @@ class EngineWorker:
         folder: Path,
         tally: ReportsTo | None = None,
     ) -> None:
+        began_s = time.monotonic()
         self._engine = open_engine()
+        self._engine_start_s = time.monotonic() - began_s
         self._tool = open_tool()
         self._program = program
         self._folder = folder
         self._suspects: Suspects | None = None
         self._tally = tally
         self._incarnation = uuid.uuid4().hex
-        self._done: Counter[Status] = Counter()
+        self._slot = _slot() or self._incarnation
+        self._stored: Counter[Status] = Counter()
+        self._drop_reasons: Counter[str] = Counter()
+        self._failures: deque[FailedGroup] = deque(maxlen=MAX_RECENT)
+        self._sums: Counter[str] = Counter()
         self._num_in_flight = 0
         self._last_report_s = 0.0
         self._started_s: float | None = None
         self._working_s = 0.0
         self._admission: Admission | None = None
+        self._report()
 
     async def __call__(self, batch: pa.Table) -> pa.Table:
         """Stores the same groups, each with the program's findings; returns ids and statuses.
@@ -80,27 +92,29 @@ class EngineWorker:
             self._suspects = Suspects(self._folder / ATTEMPTS, self._incarnation)
             self._admission = Admission(self._engine)
         stored = self._folder / f"{batch_id(batch)}.parquet"
-        if stored.exists():
-            return pq.read_table(stored, columns=RETURNED)
+        if await asyncio.to_thread(stored.exists):
+            return await asyncio.to_thread(read_table, stored, columns=RETURNED)
         groups = [from_row(ProblemGroup, row) for row in batch.to_pylist()]
         reporter = asyncio.create_task(self._report_regularly())
         try:
             found = await self._batch(batch_id(batch), groups)
         except EngineDead as error:
             log.error("the engine died (%s): leaving, so that Ray replaces this worker", error)
+            await self._last_words(str(error))
             os._exit(ENGINE_DEAD_EXIT_CODE)
         finally:
             reporter.cancel()
         rows = [to_row(group) for group in found]
         table = pa.Table.from_pylist(rows, schema=arrow_schema(ProblemGroup))
         await asyncio.to_thread(write_groups, self._folder, table)
+        self._count_stored(found)
         self._report()
         return table.select(RETURNED)
 
     async def _batch(self, name: str, groups: list[ProblemGroup]) -> list[ProblemGroup]:
         """Runs a batch beside others, or group by group if engines died over it."""
         assert self._suspects is not None
-        if self._suspects.num_deaths(name) < DEATHS_TO_SUSPECT:
+        if await self._suspects.num_deaths(name) < DEATHS_TO_SUSPECT:
             async with self._suspects.together(name):
                 return await asyncio.gather(*(self._run(group) for group in groups))
         return [await self._suspect(group) for group in groups]
@@ -108,10 +122,10 @@ class EngineWorker:
     async def _suspect(self, group: ProblemGroup) -> ProblemGroup:
         assert self._suspects is not None
         name = f"alone {group.problem_id}"
-        deaths = self._suspects.num_deaths(name)
+        deaths = await self._suspects.num_deaths(name)
         if deaths >= DEATHS_TO_FAIL:
             reason = f"EngineDead: the engine died {deaths} times while it ran this problem alone"
-            return self._settled(replace(group, status=Status.FAILED, reason=reason))
+            return replace(group, status=Status.FAILED, reason=reason)
         async with self._suspects.alone(name):
             return await self._run(group)
 
@@ -121,7 +135,8 @@ class EngineWorker:
         self._started_s = now_s() if self._started_s is None else self._started_s
         self._num_in_flight += 1
         try:
-            group = await self._program(group, self._admission, self._tool)
+            with counting(self._sums):
+                group = await self._program(group, self._admission, self._tool)
         except Exception as error:
             if dead := _engine_death(error):
                 raise dead from None
@@ -129,31 +144,60 @@ class EngineWorker:
         finally:
             self._num_in_flight -= 1
             self._working_s = now_s() - self._started_s
-        return self._settled(group)
-
-    def _settled(self, group: ProblemGroup) -> ProblemGroup:
-        self._done[group.status] += 1
         return group
+
+    def _count_stored(self, groups: list[ProblemGroup]) -> None:
+        for group in groups:
+            self._stored[group.status] += 1
+            if group.status is Status.DROPPED:
+                self._drop_reasons[str(group.reason)] += 1
+            elif group.status is Status.FAILED:
+                failed = FailedGroup(problem_id=group.problem_id, reason=str(group.reason))
+                self._failures.append(failed)
 
     async def _report_regularly(self) -> None:
         while True:
             await asyncio.sleep(REPORT_INTERVAL_S)
-            if asyncio.get_running_loop().time() - self._last_report_s >= REPORT_INTERVAL_S:
+            if time.monotonic() - self._last_report_s >= REPORT_INTERVAL_S:
                 self._report()
 
-    def _report(self) -> None:
-        self._last_report_s = asyncio.get_running_loop().time()
+    def _report(self, death: str | None = None) -> Any:
+        """Sends the counts as they are; what the call returns can be awaited on a cluster."""
+        self._last_report_s = time.monotonic()
         if self._tally is None:
-            return
+            return None
         counts = WorkerCounts(
-            num_ok=self._done[Status.OK],
-            num_dropped=self._done[Status.DROPPED],
-            num_failed=self._done[Status.FAILED],
+            num_ok=self._stored[Status.OK],
+            num_dropped=self._stored[Status.DROPPED],
+            num_failed=self._stored[Status.FAILED],
             num_in_flight=self._num_in_flight,
             working_s=self._working_s,
             engine=self._engine.stats(),
+            program=program_counts(self._sums),
+            slot=self._slot,
+            engine_start_s=self._engine_start_s,
+            drop_reasons=dict(self._drop_reasons),
+            recent_failures=tuple(self._failures),
+            death=death,
         )
-        self._tally.report.remote(self._incarnation, counts)
+        return self._tally.report.remote(self._incarnation, counts)
+
+    async def _last_words(self, death: str) -> None:
+        if (sent := self._report(death)) is not None:
+            await asyncio.wait([asyncio.ensure_future(_until(sent))], timeout=LAST_WORDS_S)
+
+
+async def _until(sent: Any) -> Any:
+    return await sent
+
+
+def _slot() -> str | None:
+    """The Ray actor this worker lives in, which keeps its name when it is restarted."""
+    ray = sys.modules.get("ray")  # a worker outside Ray does not import it
+    if ray is None or not ray.is_initialized():
+        return None
+    actor: str | None = ray.get_runtime_context().get_actor_id()
+    return actor
 
 
 def _engine_death(error: BaseException) -> EngineDead | None:

@@ -45,6 +45,12 @@ def _training() -> None:
     measure(SCRATCH)
 
 
+def _training_speed() -> None:
+    from factory.bench.train_speed import measure
+
+    measure()
+
+
 PARTS: dict[str, Callable[[], None]] = {
     "saturation": _saturation,
     "grader": _grader,
@@ -52,10 +58,13 @@ PARTS: dict[str, Callable[[], None]] = {
     "sandbox": _sandbox,
     "consensus": _consensus,
     "training": _training,
+    "training-speed": _training_speed,
 }
+NEED_A_GPU = ("training-speed",)
+"""Only run by name."""
 
 if __name__ == "__main__":
-    wanted = sys.argv[1:] or list(PARTS)
+    wanted = sys.argv[1:] or [name for name in PARTS if name not in NEED_A_GPU]
     if unknown := [name for name in wanted if name not in PARTS]:
         sys.exit(f"unknown benchmark {unknown[0]!r}: known are {', '.join(PARTS)}")
     for name in wanted:

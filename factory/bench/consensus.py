@@ -18,7 +18,6 @@ from factory.job_folder import JobFolder
 from factory.pipeline import label, unwatched
 from factory.publish import provenance_of
 from factory.recipes import load_recipe
-from factory.shards import read_groups
 from factory.toy.consensus import ConsensusEffect, Rate, consensus_effect
 from schemas.arrow import to_row
 from schemas.manifest import Manifest
@@ -83,8 +82,9 @@ def _effect(folder: Path, manifest: Manifest, rule: Any) -> ConsensusEffect:
     """The stored counts and rationales under another rule."""
     curation = load_recipe("genprm").curation
     provenance = provenance_of(manifest)
-    files = JobFolder(path=folder.resolve()).evidence(manifest.recipe)
-    published = (publish_group(g, rule, provenance, curation) for g in read_groups(files))
+    job = JobFolder(path=folder.resolve())
+    groups = job.groups(job.last_stage(manifest.recipe))
+    published = (publish_group(g, rule, provenance, curation) for g in groups)
     return consensus_effect(to_row(row) for one in published for row in one.solutions)
 
 

@@ -23,7 +23,7 @@ from factory.job import Job
 from factory.programs.estimate import Estimate
 from factory.programs.sample import Sample
 from factory.recipes import load_recipe
-from factory.stages import StageFolder
+from factory.stage_folder import StageFolder
 from factory.toy.world import make_problems
 from schemas.arrow import arrow_schema, to_row
 from schemas.records import ProblemGroup, StopReason

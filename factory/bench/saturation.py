@@ -24,8 +24,9 @@ from factory.job_folder import JobFolder
 from factory.pipeline import label, unwatched
 from factory.programs.estimate import Estimate
 from factory.recipes import load_recipe
-from factory.shards import read_groups
-from factory.stages import StageFolder, run_stage
+from factory.stage_folder import StageFolder
+from factory.stages import run_stage
+from factory.stored import groups_in, rows_in
 from factory.toy import MODEL_DIR
 from schemas.ids import content_id, seed_from
 from workers.program import Program
@@ -85,7 +86,7 @@ def run_program(program: Program, source: list[Path], folder: Path, job: Job) ->
     with open_cluster():
         tally = ray.remote(num_cpus=0)(Tally).remote()
         run_stage(
-            source=source,
+            pending=rows_in(source),
             stage=StageFolder(path=folder.resolve()),
             program=program,
             section=job.completing,
@@ -99,7 +100,8 @@ def _requests(source: list[Path], job: Job, recipe: Recipe) -> list[dict[str, An
     """Every rollout the stage asks for with K fixed: question, prefix and seed."""
     num_rollouts = recipe.planner.num_rollouts  # type: ignore[attr-defined]
     seen: dict[tuple[str, str], dict[str, Any]] = {}
-    for group in read_groups(source):
+    rows = rows_in(source)
+    for group in groups_in(rows, rows):
         for solution in group.solutions:
             for n in range(1, len(solution.steps)):
                 prefix = "".join(solution.steps[:n])

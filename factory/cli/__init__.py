@@ -9,15 +9,19 @@ from factory.errors import InputError
 
 GROUPS = (
     "label",
+    "evaluate",
+    "watch",
+    "cluster",
     "hub",
     "formats",
+    "train",
     "start",
 )
 """Modules whose commands register themselves; help lists them in this order."""
 for group in GROUPS:
     import_module(f"factory.cli.{group}")
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 PERSONS_ERRNOS = {
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR,
     errno.EISDIR, errno.ENAMETOOLONG,
@@ -26,7 +30,8 @@ PERSONS_ERRNOS = {
 
 
 def main() -> None:
-    """The console script. Bad input leaves with 2, an unusable disk with 1, Ctrl-C with 130."""
+    """The console script. Bad input leaves with 2, an unusable disk with 1, Ctrl-C with 130,
+    SIGTERM with 143."""
     try:
         app(standalone_mode=True)
     except InputError as error:
@@ -39,6 +44,6 @@ def main() -> None:
         print_error(f"{place}{error.strerror}: free or choose another place and run it again")
         sys.exit(1)
     except SystemExit as left:
-        if left.code == INTERRUPTED:
+        if left.code in (INTERRUPTED, TERMINATED):
             err.print("stopped; what is done is kept: run the same command again to go on")
         raise

@@ -1,7 +1,6 @@
 """What every command shares: the app, its two consoles, and how a mistake is told."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,7 +16,17 @@ app = typer.Typer(
 out = Console()
 err = Console(stderr=True)
 
-Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for everything the job makes.")]
+Out = Annotated[
+    str, typer.Option("--out", "-o", help="Folder or URL for everything the job makes.")
+]
+AllowCode = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code",
+        envvar="PRM_FACTORY_ALLOW_CODE",
+        help="Run code the job names: a .py recipe, a model's own, an unsafe sandbox.",
+    ),
+]
 
 
 def print_lines(lines: Iterable[str]) -> None:

@@ -1,7 +1,6 @@
 """Commands that bring datasets to the Hub."""
 
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -11,28 +10,41 @@ from factory.cli.app import app, out, print_error
 
 @app.command()
 def push(
-    folder: Annotated[Path, typer.Argument(help="A finished job's folder, or a dataset's.")],
+    folder: Annotated[str, typer.Argument(help="A job's folder, or a dataset's.")],
     repo: Annotated[str, typer.Argument(help="Dataset repository on the Hub: org/name.")],
     private: Annotated[bool, typer.Option(help="If the repository has to be made.")] = False,
     revision: Annotated[str, typer.Option(help="Branch to commit to.")] = "main",
+    follow: Annotated[
+        bool, typer.Option(help="Push what a running job seals until it is complete.")
+    ] = False,
 ) -> None:
     """Push a dataset to the Hub: what is missing there, each shard once. Run it again to go on."""
+    from factory.hub import is_complete
     from factory.hub import push as run
-    from factory.report.show import open_dataset
+    from factory.places import place_of
+    from factory.report.push import push_line, unfinished_line
+    from factory.report.show import dataset_of, open_dataset
+    from factory.watching.pushing import push_seen
 
-    dataset, _ = open_dataset(folder)
-    with out.status(f"pushing to {repo}") as status:
+    if follow:
+        dataset = dataset_of(place_of(folder))
+    else:
+        dataset, _ = open_dataset(place_of(folder))
+    with out.status(f"pushing to {repo}") as status, push_seen(place_of(folder)) as events:
+
+        def watch(state: Any) -> None:
+            events.read(state)
+            status.update(escape(push_line(state)))
+
         state = run(
             dataset,
             repo,
             revision=revision,
             is_private=private,
-            watch=lambda s: status.update(
-                f"{repo}: {s.pushed} of {s.pushed + s.pending} shards there"
-                + (f", {escape(s.last_error)}" if s.last_error else "")
-            ),
+            is_complete=(lambda: is_complete(dataset)) if follow else lambda: True,
+            watch=watch,
         )
     if not state.is_finished:
-        print_error(f"{state.last_error}: {state.pushed} shards are there, run it again to go on")
+        print_error(unfinished_line(state, folder))
         raise typer.Exit(1)
     out.print(f"{state.pushed:,} shards in {repo}, {state.num_commits:,} commits made")

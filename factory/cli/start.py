@@ -24,10 +24,10 @@ def recipes() -> None:
 
 @app.command()
 def demo(
-    out_folder: Out = Path("build/demo"),
+    out_folder: Out = "build/demo",
     problems: Annotated[int, typer.Option(help="How many toy problems to label.")] = 16,
 ) -> None:
     """Label problems with known truth by the tiny model that ships, and compare."""
     from factory.demo import run_demo
 
-    run_demo(out, out_folder, problems)
+    run_demo(out, Path(out_folder), problems)

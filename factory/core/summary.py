@@ -83,6 +83,15 @@ class Summary:
         for one in published.judged:
             self._add_rationale(one)
 
+    def add_all(self, other: dict[str, Any]) -> None:
+        """Adds what `as_dict` told of other groups."""
+        for name, value in other.items():
+            mine = getattr(self, name)
+            if isinstance(mine, Counter):
+                mine.update(value)
+            else:
+                setattr(self, name, mine + value)
+
     def _add_rationale(self, one: JudgedRationale) -> None:
         rationale, decision = one.rationale, one.candidate.decision
         self.num_rationales += 1

@@ -1,6 +1,8 @@
 """A push beside a running job, in a thread of its own: it never blocks and never raises."""
 
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -9,6 +11,7 @@ from typing import Any, Self
 from factory.errors import InputError, shortened
 from factory.hub.push import push
 from factory.hub.remote import check_target
+from factory.hub.rhythm import Rhythm
 from factory.hub.state import PushState
 from factory.hub.trouble import redacted
 
@@ -20,15 +23,24 @@ class BackgroundPush:
     """
 
     def __init__(
-        self, folder: Path, repo_id: str, *, token: str | None = None, **options: Any
+        self,
+        folder: Path,
+        repo_id: str,
+        *,
+        token: str | None = None,
+        watch: Callable[[PushState], object] = lambda state: None,
+        rhythm: Rhythm | None = None,
+        **options: Any,
     ) -> None:
-        """Takes `push`'s options but `is_complete`, `watch` and `wait`.
+        """Takes `push`'s options but `is_complete` and `wait`. `watch` is called in the thread.
 
         Raises InputError when there is no token, and when the name is not one of a repo.
         """
         self._token = check_target(repo_id, token)
         self._arguments = (folder, repo_id)
+        self._rhythm = rhythm or Rhythm()
         self._options = options
+        self._watch = watch
         self._is_complete = threading.Event()
         self._stop = threading.Event()
         self._state = PushState(repo_id=repo_id)
@@ -46,6 +58,18 @@ class BackgroundPush:
     def join(self, timeout_s: float | None = None) -> PushState:
         """Waits for the end of the push, at most so long."""
         self._thread.join(timeout_s)
+        return self._state
+
+    def finish(self) -> PushState:
+        """Says that the folder is final, and waits while shards still go."""
+        self.complete()
+        seen, since_s = self._state, time.monotonic()
+        while self._thread.is_alive():
+            self._thread.join(1.0)
+            if self._state.pushed != seen.pushed:
+                seen, since_s = self._state, time.monotonic()
+            if time.monotonic() - since_s > self._rhythm.patience_s:
+                break
         return self._state
 
     def __enter__(self) -> Self:
@@ -69,6 +93,7 @@ class BackgroundPush:
                     is_complete=self._is_complete.is_set,
                     watch=self._keep,
                     wait=self._stop.wait,
+                    rhythm=self._rhythm,
                     **self._options,
                 )
             )
@@ -79,11 +104,14 @@ class BackgroundPush:
 
     def _keep(self, state: PushState) -> None:
         self._state = state
+        self._watch(state)
 
     def _give_up(self, message: str) -> None:
-        self._state = replace(
-            self._state,
-            last_error=redacted(message, self._token),
-            next_try=None,
-            is_stopped=True,
+        self._keep(
+            replace(
+                self._state,
+                last_error=redacted(message, self._token),
+                next_try=None,
+                is_stopped=True,
+            )
         )

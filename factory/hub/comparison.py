@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from factory.errors import InputError
 from factory.hub.remote import RemoteFile, Tree, is_same
+from schemas.files import read_bytes
 from schemas.manifest import ShardEntry
 
 
@@ -56,7 +57,7 @@ def _is_shard(file: RemoteFile, shard: ShardEntry, folder: Path) -> bool:
     """A repo that does not store Parquet as large files has no SHA-256 of it."""
     if file.sha256 is not None:
         return file.sha256 == shard.sha256
-    return is_same(file, (folder / shard.path).read_bytes())
+    return is_same(file, read_bytes(folder / shard.path))
 
 
 def _hash_of(file: RemoteFile) -> str:

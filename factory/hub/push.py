@@ -86,6 +86,40 @@ def push(
             return replace(state, next_try=None)
 
 
+def check_access(
+    folder: Path,
+    repo_id: str,
+    *,
+    token: str | None = None,
+    revision: str = "main",
+    is_private: bool | None = None,
+    endpoint: str | None = None,
+) -> None:
+    """Looks at the repo before a job starts, and makes it where it is absent.
+
+    Raises InputError for what no waiting would mend: no token or none that is accepted, no right
+    to make the repo, rows of another dataset in it. A Hub that cannot be reached is none of these.
+    """
+    token = check_target(repo_id, token)
+    remote = Remote(
+        repo_id, token=token, revision=revision, is_private=is_private, endpoint=endpoint
+    )
+    try:
+        tree = remote.read()
+        source = read_source(folder, token)
+        if source is not None:
+            compare(source.shards, tree, folder, repo_id)
+        elif rows := sorted(path for path in tree.files if path.endswith(".parquet")):
+            raise InputError(
+                f"{repo_id} holds {rows[0]} already, and {folder} has published nothing yet: push "
+                "to another repo or revision"
+            )
+    except ANSWERABLE as error:
+        trouble = trouble_of(error, repo_id, token)
+        if trouble.is_final:
+            raise InputError(trouble.message) from None
+
+
 def _attempt(pusher: "_Pusher", is_last: bool, token: str) -> float | Trouble:
     """One round: seconds until the next one, or what went wrong, without its exception."""
     try:

@@ -1,7 +1,9 @@
 """A dataset repo on the Hub: its tree at its head, and commits made against that head."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined] # lazy
 )
 
 from factory.errors import InputError
+from schemas.files import is_local, read_bytes
 from schemas.manifest import ShardEntry
 
 CLIENT = "prm-factory"
@@ -150,8 +153,20 @@ class Remote:
 
         Raises InputError when a shard is no longer what the manifest says.
         """
+        with _on_this_machine(folder, shards) as here:
+            return self._commit(parent, folder, here, shards, documents, message)
+
+    def _commit(
+        self,
+        parent: str,
+        folder: Path,
+        here: Path,
+        shards: Sequence[ShardEntry],
+        documents: Mapping[str, str],
+        message: str,
+    ) -> str:
         additions = [
-            CommitOperationAdd(path_in_repo=shard.path, path_or_fileobj=folder / shard.path)
+            CommitOperationAdd(path_in_repo=shard.path, path_or_fileobj=here / shard.path)
             for shard in shards
         ]
         self._api.preupload_lfs_files(
@@ -181,6 +196,20 @@ class Remote:
             parent_commit=parent,
         )
         return str(made.oid)
+
+
+@contextmanager
+def _on_this_machine(folder: Path, shards: Sequence[ShardEntry]) -> Iterator[Path]:
+    """The folder, or a temporary copy of these shards where it is on another machine."""
+    if is_local(folder):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="prm-factory-") as temporary:
+        here = Path(temporary)
+        for shard in shards:
+            (here / shard.path).parent.mkdir(parents=True, exist_ok=True)
+            (here / shard.path).write_bytes(read_bytes(folder / shard.path))
+        yield here
 
 
 def is_same(file: RemoteFile, content: bytes) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from factory.errors import InputError
+from schemas.files import read_bytes
 from schemas.manifest import MANIFEST, ShardEntry
 
 CARD = "README.md"
@@ -44,16 +45,30 @@ def read_source(folder: Path, token: str | None) -> Source | None:
 
     Raises InputError when the manifest is damaged, and when a document contains the token.
     """
-    try:
-        text = (folder / MANIFEST).read_text(encoding="utf-8")
-    except FileNotFoundError:
+    text = _text(folder / MANIFEST)
+    if text is None:
         return None
-    card = folder / CARD
-    card_text = card.read_text(encoding="utf-8") if card.exists() else ""
+    card_text = _text(folder / CARD) or ""
     for name, content in ((MANIFEST, text), (CARD, card_text)):
         if token and token in content:
             raise InputError(f"{folder / name} contains the Hub token: take it out before pushing")
     return Source(shards=_shards(folder, text), manifest_text=text, card_text=card_text)
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether a job has nothing left to publish in this dataset's folder."""
+    text = _text(folder / MANIFEST)
+    try:
+        return text is not None and bool(json.loads(text)["is_complete"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{folder / MANIFEST} is damaged: {error}") from error
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return read_bytes(path).decode()
+    except FileNotFoundError:
+        return None
 
 
 def _shards(folder: Path, text: str) -> tuple[ShardEntry, ...]:

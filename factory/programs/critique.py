@@ -13,6 +13,7 @@ from schemas.ids import seed_from
 from schemas.rationales import Rationale
 from schemas.records import ProblemGroup, Solution, Status
 from workers.admission import Admission
+from workers.counting import count
 from workers.engine import PromptTooLong
 from workers.sandbox import CellResult, CellStatus
 
@@ -231,7 +232,12 @@ class _Writing:
             replayed = [c for c, s in zip(blocks, known, strict=True) if s in _REPLAYED]
             result = await self.sandbox.run([*replayed, code])
             statuses.append(result.status)
-            text = form.with_output(text, _shown(result))
+            count(
+                code_runs=1,
+                code_timeouts=result.status is CellStatus.TIMEOUT,
+                code_stopped=result.status in _STOPPED and result.status is not CellStatus.TIMEOUT,
+            )
+            text = form.with_output(text, shown(result))
 
     async def _complete(self, text: str, max_tokens: int, stop: tuple[str, ...]) -> Completion:
         sampling = replace(self.teaching.sampling, max_tokens=max_tokens, stop=stop)
@@ -253,7 +259,7 @@ _STOPPED = {
 }
 
 
-def _shown(result: CellResult) -> str:
+def shown(result: CellResult) -> str:
     """What the teacher sees of a result: the output, and one line where the code was stopped."""
     if result.status not in _STOPPED:
         return result.output

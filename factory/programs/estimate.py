@@ -13,6 +13,7 @@ from factory.core.recipe import Recipe
 from factory.programs.arms import Arm, Arms
 from schemas.records import Evidence, ProblemGroup, Solution, Status, StopReason, Verdict
 from workers.admission import Admission
+from workers.counting import count
 from workers.program import AnswerGrader
 
 
@@ -106,7 +107,13 @@ class Estimate:
                     for n, num_rollouts in asked.items():
                         if not all_arms[n].is_too_long:
                             rounds[n].append(num_rollouts)
+                    count(rounds=1)
                     plan = next_plan()
+        labels = self.recipe.labeler(chain())
+        count(
+            steps=len(labels),
+            undecided=sum(step.label is None or step.is_decided is False for step in labels),
+        )
         return replace(solution, evidence=self._evidence(all_arms, rounds, chain()))
 
     def _evidence(

@@ -6,6 +6,7 @@ from factory.core.answers import extract_answer
 from factory.core.counting import Rollout
 from schemas.generation import Completion, FinishReason
 from schemas.records import Verdict
+from workers.counting import count
 from workers.program import AnswerGrader
 
 
@@ -15,7 +16,7 @@ async def graded(
     """One rollout per completion of `prefix`, in their order."""
     answers = [_answer(prefix, completion) for completion in completions]
     verdicts = await grader.grade(gold, answers)
-    return tuple(
+    rollouts = tuple(
         Rollout(
             answer=answer,
             verdict=_verdict(verdict, completion),
@@ -24,6 +25,12 @@ async def graded(
         )
         for answer, verdict, completion in zip(answers, verdicts, completions, strict=True)
     )
+    count(
+        rollouts=len(rollouts),
+        ungraded=sum(not rollout.verdict.is_decided for rollout in rollouts),
+        grader_timeouts=sum(rollout.verdict is Verdict.TIMEOUT for rollout in rollouts),
+    )
+    return rollouts
 
 
 def _answer(prefix: str, completion: Completion) -> str | None:

@@ -4,33 +4,20 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from rich.console import Console
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
-from rich.progress import TimeRemainingColumn as TimeRemaining
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from factory.pipeline import StageRun, Watch
-from workers.tally import WorkerCounts
+from factory.report.stage_lines import pace
+from factory.report.tables import duration
+from factory.watching.reader import StageReader
+from factory.watching.stage_run import StageRun, Watch
+from factory.watching.status import StageStatus
 
 POLL_INTERVAL_S = 0.5
 LINE_INTERVAL_S = 15.0
 """Between two lines where the output is no terminal."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """Tokens per second since the first token was seen: loading a model is not part of it."""
-
-    started_s: float
-    tokens_before: int
-
-    def per_second(self, counts: WorkerCounts, now_s: float) -> float:
-        """The mean rate so far."""
-        elapsed_s = now_s - self.started_s
-        tokens = counts.engine.num_generated_tokens - self.tokens_before
-        return tokens / elapsed_s if elapsed_s > 0 else 0.0
 
 
 def watcher(console: Console) -> Watch:
@@ -63,32 +50,29 @@ def _follow_live(console: Console, run: StageRun, stop: threading.Event) -> None
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[detail]}"),
-        TimeRemaining(),
         console=console,
     )
     task = progress.add_task(f"[bold]{run.name}", total=run.num_groups, detail="starting engines")
     with Live(progress, console=console, refresh_per_second=4):
-        for counts, detail in _readings(run, stop, POLL_INTERVAL_S):
-            _draw(progress, task, counts, detail)
-
-
-def _draw(progress: Progress, task: TaskID, counts: WorkerCounts, detail: str) -> None:
-    progress.update(task, completed=counts.num_groups, detail=detail)
+        for status in _readings(run, stop):
+            progress.update(task, completed=status.num_done, detail=pace(status) + _eta(status))
 
 
 def _follow_in_lines(console: Console, run: StageRun, stop: threading.Event) -> None:
     stored = f", {run.num_stored:,} stored before" if run.num_stored else ""
     _say(console, f"{run.name}: {run.num_groups:,} problems to do{stored}; starting engines")
-    started_s = last_s = time.monotonic()
-    for counts, detail in _readings(run, stop, POLL_INTERVAL_S):
+    last_s = time.monotonic()
+    for status in _readings(run, stop):
         now_s = time.monotonic()
         if now_s - last_s < LINE_INTERVAL_S and not stop.is_set():
             continue
         last_s = now_s
-        done = counts.num_groups
-        left_s = (now_s - started_s) * (run.num_groups - done) / done if done else None
-        eta = f", about {left_s:.0f} s left" if left_s else ""
-        _say(console, f"{run.name}: {done:,} of {run.num_groups:,} problems, {detail}{eta}")
+        done = f"{status.num_done:,} of {run.num_groups:,} problems"
+        _say(console, f"{run.name}: {done}, {pace(status)}{_eta(status)}")
+
+
+def _eta(status: StageStatus) -> str:
+    return f", about {duration(status.left_s)} left" if status.left_s else ""
 
 
 def _say(console: Console, line: str) -> None:
@@ -96,24 +80,11 @@ def _say(console: Console, line: str) -> None:
     console.print(line, soft_wrap=True, highlight=False)
 
 
-def _readings(
-    run: StageRun, stop: threading.Event, interval_s: float
-) -> Iterator[tuple[WorkerCounts, str]]:
-    """Counts and their description, until told to stop, and once more after that."""
-    import ray
-
-    rate: Rate | None = None
+def _readings(run: StageRun, stop: threading.Event) -> Iterator[StageStatus]:
+    """The stage's status until told to stop, and once more after that."""
+    reader = StageReader(run)
     is_last = False
     while not is_last:
-        is_last = stop.wait(interval_s)
-        try:
-            counts: WorkerCounts = ray.get(run.tally.total.remote(), timeout=5)
-        except (ray.exceptions.RayError, TimeoutError):
-            continue
-        now_s = time.monotonic()
-        tokens = counts.engine.num_generated_tokens
-        if rate is None and tokens:
-            rate = Rate(now_s, tokens)
-        speed = f"{rate.per_second(counts, now_s):,.0f} tokens/s" if rate else "starting engines"
-        failed = f", {counts.num_failed:,} failed" if counts.num_failed else ""
-        yield counts, f"{counts.engine.num_finished:,} completions, {speed}{failed}"
+        is_last = stop.wait(POLL_INTERVAL_S)
+        if (reading := reader.read()) is not None:
+            yield reading.status

@@ -15,6 +15,7 @@ from factory.core.labelers import RelativeProgress
 from factory.errors import InputError, shortened
 from factory.report.audit import audit_line
 from factory.report.tables import duration, funnel_lines, percent, rationale_lines
+from schemas.files import listed
 from schemas.manifest import Manifest, read_manifest
 
 STYLES = {True: "green", False: "red", None: "dim"}
@@ -28,7 +29,7 @@ def open_dataset(folder: Path) -> tuple[Path, Manifest]:
 
     Raises InputError where there is none.
     """
-    if not folder.is_dir():
+    if folder.is_file() or not folder.exists():
         raise InputError(f"{folder} does not exist: give the folder named with --out")
     for candidate in (folder / "dataset", folder):
         manifest = _manifest(candidate)
@@ -41,6 +42,16 @@ def open_dataset(folder: Path) -> tuple[Path, Manifest]:
     raise InputError(f"{folder} holds no dataset: give the folder named with --out")
 
 
+def dataset_of(folder: Path) -> Path:
+    """Where a job's dataset is or will be; the folder itself where it is a dataset's.
+
+    Raises InputError where there is neither.
+    """
+    if _manifest(folder) is None:
+        raise InputError(f"{folder} holds no job and no dataset: give the folder named with --out")
+    return folder / "dataset" if (folder / "stages").is_dir() else folder
+
+
 def _manifest(folder: Path) -> Manifest | None:
     try:
         return read_manifest(folder)
@@ -50,11 +61,12 @@ def _manifest(folder: Path) -> Manifest | None:
 
 def published_rows(dataset: Path) -> Iterable[dict[str, Any]]:
     """The rows of a published dataset, in order, Parquet or Arrow."""
-    files = sorted((dataset / "data").glob("*.parquet"))
+    files = listed(dataset / "data", "*.parquet")
     if files:
         for file in files:
-            for batch in pq.ParquetFile(file).iter_batches(batch_size=500):
-                yield from batch.to_pylist()
+            with file.open("rb") as stream:
+                for batch in pq.ParquetFile(stream).iter_batches(batch_size=500):
+                    yield from batch.to_pylist()
     else:
         from datasets import load_from_disk
 
@@ -78,6 +90,8 @@ def print_summary(console: Console, dataset: Path, manifest: Manifest) -> None:
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
     table.add_row("recipe", Text.assemble(manifest.recipe["name"], "  digest ", manifest.digest))
+    if not manifest.is_complete:
+        table.add_row("so far", Text(progress_line(manifest)))
     table.add_row("problems", Text("\n".join(funnel_lines(s)).replace(" problems:", ":", 1)))
     if s["num_samples"]:
         right = percent(s["num_samples_correct"], s["num_samples"])
@@ -111,6 +125,14 @@ def print_summary(console: Console, dataset: Path, manifest: Manifest) -> None:
     console.print(table, highlight=False)
     for name, text in (("dataset", str(dataset)), ("load it", load_line(dataset))):
         console.print(Text.assemble((f"{name:<11}", "bold"), text), soft_wrap=True)
+
+
+def progress_line(manifest: Manifest) -> str:
+    """How far a job is that has not published everything yet."""
+    return (
+        f"{manifest.summary['num_problems']:,} of {manifest.num_problems:,} problems are published "
+        "and final, the others follow"
+    )
 
 
 def all_failed(summary: dict[str, Any]) -> str | None:

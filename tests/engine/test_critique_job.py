@@ -13,7 +13,6 @@ from factory.job import Job
 from factory.job_folder import JobFolder
 from factory.pipeline import label, unwatched
 from factory.report.show import published_rows
-from factory.shards import read_groups
 from factory.toy.consensus import consensus_effect
 from schemas.manifest import Manifest
 
@@ -47,7 +46,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, ray_cluster: None) -> Fin
     recipe = folder / "small.py"
     recipe.write_text(RECIPE, encoding="utf-8")
     job = toy_job(folder / "job", 16, str(recipe))
-    return Finished(job, folder / "job", label(job, folder / "job", unwatched))
+    return Finished(job, folder / "job", label(job, folder / "job", unwatched, allow_code=True))
 
 
 def test_every_solution_has_a_rationale_and_every_one_is_kept_or_counted(
@@ -61,10 +60,10 @@ def test_every_solution_has_a_rationale_and_every_one_is_kept_or_counted(
 
 
 def test_code_was_executed_and_its_output_stands_in_the_texts(finished: Finished) -> None:
-    files = JobFolder(path=finished.out).evidence(finished.manifest.recipe)
+    job = JobFolder(path=finished.out)
     texts = [
         rationale.text
-        for group in read_groups(files)
+        for group in job.groups(job.critique)
         for solution in group.solutions
         for rationale in solution.rationales
         if rationale.reason is None
@@ -101,7 +100,7 @@ def test_all_three_parts_load_with_one_line(finished: Finished, tmp_path: Path) 
 
 
 def test_a_second_run_asks_nobody(finished: Finished) -> None:
-    assert label(finished.job, finished.out, unwatched) == finished.manifest
+    assert label(finished.job, finished.out, unwatched, allow_code=True) == finished.manifest
 
 
 def test_given_labels_need_no_completer(
@@ -134,7 +133,7 @@ def test_given_labels_need_no_completer(
             "generator": None,
         }
     )
-    manifest = label(job, tmp_path / "out", unwatched)
+    manifest = label(job, tmp_path / "out", unwatched, allow_code=True)
     assert list(manifest.stages) == ["critique"]
     assert manifest.models["completer"] is None
     assert manifest.summary["num_solutions"] == manifest.summary["num_rationales"] == 6
@@ -146,5 +145,5 @@ def test_given_labels_need_no_completer(
 def test_a_recipe_with_a_teacher_needs_one_in_the_job(finished: Finished, tmp_path: Path) -> None:
     job = finished.job.model_copy(update={"teacher": None})
     with pytest.raises(InputError, match="asks a teacher: add 'teacher"):
-        label(job, tmp_path / "out", unwatched)
+        label(job, tmp_path / "out", unwatched, allow_code=True)
     assert not (tmp_path / "out").exists()

@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 
 from factory.core.recipe import Recipe
 from factory.identity import label_digest
-from factory.job_folder import JobFolder
 from factory.recipes import load_recipe
 from factory.toy import MODEL_DIR
 from schemas.arrow import arrow_schema, to_row
@@ -105,6 +104,20 @@ def store(file: Path, groups: Iterable[ProblemGroup]) -> Path:
     return file
 
 
+def store_job(
+    path: Path,
+    problems: Iterable[ProblemGroup],
+    *,
+    stage: str = "estimate",
+    done: Iterable[ProblemGroup] | None = None,
+) -> Path:
+    """A job's problems as one slice, and a batch with those that a stage has done: all of them."""
+    kept = list(problems)
+    store(path / "stages" / "problems" / "slice-00000.parquet", kept)
+    rows = kept if done is None else done
+    return store(path / "stages" / stage / "pass-0000" / "a.parquet", rows)
+
+
 def manifest_of(recipe: Recipe) -> Manifest:
     """The manifest of a job with this recipe."""
     model = {"model": "tiny", "fingerprint": "f" * 16, "system": None}
@@ -124,7 +137,7 @@ def manifest_of(recipe: Recipe) -> Manifest:
 
 def job_folder(path: Path, *groups: ProblemGroup) -> Path:
     """The folder of a job that has its evidence and has not published."""
-    store(JobFolder(path=path).estimate.path / "pass-0000" / "a.parquet", groups or [group("p")])
+    store_job(path, groups or [group("p")])
     write_manifest(path, manifest_of(load_recipe("math-shepherd")))
     return path
 

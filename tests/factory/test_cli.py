@@ -134,7 +134,7 @@ def test_relabel_and_show_print_a_summary(tmp_path: Path, run: Any) -> None:
 
 def test_relabelling_an_unfinished_job_says_so(tmp_path: Path, run: Any) -> None:
     job = job_folder(tmp_path / "job")
-    store(job / "stages" / "problems" / "problems-000000002.parquet", [group("p"), group("q")])
+    store(job / "stages" / "problems" / "slice-00000.parquet", [group("p"), group("q")])
     code, _, err = run("relabel", job, "--recipe", "genprm", "--out", tmp_path / "out")
     assert code == 0
     assert err == f"note: the job in {job} is not finished: 1 of 2 problems are published\n"
@@ -188,6 +188,8 @@ def test_a_bug_keeps_its_traceback(tmp_path: Path) -> None:
 
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path, run: Any) -> None:
     (tmp_path / "mine.py").write_text("raise KeyboardInterrupt")
-    code, _, err = run("label", labelling(tmp_path, "", recipe="mine.py"), "-o", tmp_path / "out")
+    code, _, err = run(
+        "label", labelling(tmp_path, "", recipe="mine.py"), "-o", tmp_path / "out", "--allow-code"
+    )
     assert code == 130
     assert err == "stopped; what is done is kept: run the same command again to go on\n"

@@ -19,7 +19,7 @@ from factory.recipes import load_recipe
 from schemas.interchange.formats import format_named
 from schemas.interchange.labelled import Loss
 from schemas.records import ProblemGroup, Verdict
-from tests.factory.builders import group, job_folder, manifest_of, solution, store
+from tests.factory.builders import group, job_folder, manifest_of, solution
 
 GOOD = {"prompt": "q", "completions": ["a", "b"], "labels": [True, False]}
 
@@ -39,7 +39,7 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 def dataset(folder: Path, *groups: ProblemGroup, **output: Any) -> Path:
     """A job's folder with its dataset."""
     publish(
-        evidence=[store(folder / "evidence.parquet", groups)],
+        evidence=[(0, sorted(groups, key=lambda g: g.problem_id))],
         folder=folder / "dataset",
         manifest=manifest_of(load_recipe("math-shepherd")),
         labeler=HardEstimation(),

@@ -55,7 +55,7 @@ def own_manifest(file: Path) -> Manifest:
         {"num_cpus": 2.5, "num_gpus": 1},
         {"groups_in_flight": 3},
         {"engine_args": {"tensor_parallel_size": 2, "gpu_memory_utilization": 0.5}},
-        {"engine_args": {"seed": 3, "hf_token": "hf_secret"}},
+        {"engine_args": {"seed": 3, "hf_token": True}},
     ],
 )
 def test_where_a_job_runs_does_not_change_its_digest(placement: dict[str, Any]) -> None:
@@ -98,13 +98,13 @@ def test_engine_arguments_bring_no_path_and_no_secret_into_the_manifest(tmp_path
 
     def told() -> Manifest:
         paths = [str(tmp_path / "scale.json"), str(tmp_path / "gone")]
-        arguments = {"tokenizer": str(tokenizer), "nested": {"paths": paths}, "hf_token": "hf_no"}
+        arguments = {"tokenizer": str(tokenizer), "nested": {"paths": paths}, "hf_token": True}
         return manifest(engine_args=arguments)
 
     before = told()
     assert "words" in repr(before)
     assert str(tmp_path) not in repr(before)
-    assert "hf_no" not in repr(before)
+    assert "hf_token" not in repr(before)
     (tokenizer / "tokenizer.json").write_text("{}")
     assert told().digest != before.digest
 
@@ -165,7 +165,7 @@ def made(folder: Path, by: Manifest) -> Path:
 
 def test_a_folder_in_which_nothing_is_stored_may_be_taken_over(tmp_path: Path) -> None:
     write_manifest(tmp_path, manifest(seed=1))
-    store(tmp_path / "stages" / "problems" / "problems-0.parquet", [group("p")])
+    store(tmp_path / "stages" / "problems" / "slice-00000.parquet", [group("p")])
     (tmp_path / "stages" / "sample" / "pass-0000").mkdir(parents=True)
     assert check_folder(tmp_path, manifest(seed=2)) is None
     (tmp_path / "dataset").mkdir()

@@ -15,12 +15,14 @@ from factory.core.labelers import HardEstimation, RelativeProgress
 from factory.job import OutputSection
 from factory.publish import publish
 from factory.recipes import load_recipe
-from factory.shards import published_schema, read_groups
+from factory.relabel import relabel
+from factory.shards import published_schema
 from schemas.manifest import Manifest, read_manifest
 from schemas.records import ProblemGroup, Status, Verdict
 from tests.factory.builders import (
     evidence,
     group,
+    job_folder,
     manifest_of,
     solution,
     store,
@@ -39,7 +41,7 @@ def published(
     folder: Path, *groups: ProblemGroup, labeler: Any = None, **output: Any
 ) -> tuple[Path, Manifest]:
     manifest = publish(
-        evidence=[store(folder / "evidence.parquet", groups)],
+        evidence=[(0, sorted(groups, key=lambda g: g.problem_id))],
         folder=folder / "dataset",
         manifest=MANIFEST,
         labeler=labeler or HardEstimation(),
@@ -95,9 +97,16 @@ def test_a_solution_without_a_first_label_is_dropped_and_counted(tmp_path: Path)
     assert pq.read_table(dataset / "data").num_rows == 0
 
 
-def test_shards_are_cut_compressed_and_indexed(tmp_path: Path) -> None:
-    groups = [group(f"p{n:04d}") for n in range(50)]
-    dataset, manifest = published(tmp_path, *groups, rows_per_shard=20, rows_per_row_group=8)
+def test_a_slice_becomes_a_shard_compressed_and_indexed(tmp_path: Path) -> None:
+    slices = [[group(f"p{n:04d}") for n in range(start, start + 20)] for start in (0, 20, 40)]
+    manifest = publish(
+        evidence=list(enumerate(slices)),
+        folder=tmp_path / "dataset",
+        manifest=MANIFEST,
+        labeler=HardEstimation(),
+        output=OutputSection(rows_per_row_group=8),
+    )
+    dataset = tmp_path / "dataset"
     files = sorted((dataset / "data").iterdir())
     assert [f.name for f in files] == [f"train-{n:05d}.parquet" for n in range(3)]
     first = pq.ParquetFile(files[0]).metadata
@@ -112,7 +121,20 @@ def test_shards_are_cut_compressed_and_indexed(tmp_path: Path) -> None:
         assert entry.sha256 == hashlib.sha256(content).hexdigest()
         assert entry.num_bytes == len(content)
         assert entry.num_rows == pq.read_metadata(file).num_rows
-    assert [r["problem_id"] for r in loaded(dataset)] == [g.problem_id for g in groups]
+    ids = [row["problem_id"] for row in loaded(dataset)]
+    assert ids == [g.problem_id for groups in slices for g in groups]
+
+
+def test_a_slice_without_rows_has_no_shard(tmp_path: Path) -> None:
+    manifest = publish(
+        evidence=[(0, [unlabelled("a")]), (1, [group("b")])],
+        folder=tmp_path / "dataset",
+        manifest=MANIFEST,
+        labeler=HardEstimation(),
+        output=OutputSection(),
+    )
+    assert [shard.path for shard in manifest.shards] == ["data/train-00001.parquet"]
+    assert [row["problem_id"] for row in loaded(tmp_path / "dataset")] == ["b"]
 
 
 def test_row_groups_have_thousands_of_rows_by_default() -> None:
@@ -123,28 +145,13 @@ def test_publishing_again_gives_the_same_bytes_in_whatever_order_groups_were_don
     tmp_path: Path,
 ) -> None:
     groups = [group(f"p{n}") for n in range(5)]
-    _, first = published(tmp_path, *groups)
-    _, second = published(tmp_path, *groups)
-    _, reversed_ = published(tmp_path, *reversed(groups))
-    assert first == second == reversed_
-
-
-def test_a_problem_counts_once_as_the_last_pass_says(tmp_path: Path) -> None:
-    failed = unlabelled("a", Status.FAILED, "the engine died")
-    files = [
-        store(tmp_path / "pass-0" / "a.parquet", [failed, group("b")]),
-        store(tmp_path / "pass-1" / "a.parquet", [group("a")]),
-    ]
-    assert [(g.problem_id, g.status) for g in read_groups(files)] == [
-        ("a", Status.OK),
-        ("b", Status.OK),
-    ]
-    assert [g.status for g in read_groups(files[::-1])] == [Status.FAILED, Status.OK]
-
-
-def test_a_group_comes_back_as_it_was_stored(tmp_path: Path) -> None:
-    groups = [group("a"), group("b", solution("s", 1, 2), solution("t", 3))]
-    assert list(read_groups([store(tmp_path / "a.parquet", groups)])) == groups
+    folders = [job_folder(tmp_path / "a", *groups), job_folder(tmp_path / "b", *groups)]
+    store(folders[1] / "stages" / "estimate" / "pass-0000" / "a.parquet", reversed(groups))
+    first, again, reversed_ = (
+        relabel(source, "math-shepherd", tmp_path / out)
+        for source, out in ((folders[0], "x"), (folders[0], "y"), (folders[1], "z"))
+    )
+    assert first == again == reversed_
 
 
 def test_a_job_without_a_single_row_publishes_an_empty_dataset_that_streams(
@@ -183,6 +190,7 @@ def test_the_card_says_how_to_load_and_how_it_was_made(tmp_path: Path) -> None:
     dataset, manifest = published(tmp_path, group("a"), group("b"), unlabelled("c"))
     _, header, body = (dataset / "README.md").read_text(encoding="utf-8").split("---\n", 2)
     fields = yaml.safe_load(header)
+    assert [fields["configs"][0].pop("version")[:4]] == ["0.0."]
     assert fields["configs"] == [
         {
             "config_name": "default",
@@ -209,7 +217,7 @@ def test_the_manifest_is_beside_the_rows_and_nothing_else_is(tmp_path: Path) -> 
     dataset, manifest = published(tmp_path, group("a"))
     assert read_manifest(dataset) == manifest
     assert {f.name for f in dataset.iterdir()} == {"README.md", "data", "manifest.json"}
-    assert {f.name for f in tmp_path.iterdir()} - {"cache"} == {"dataset", "evidence.parquet"}
+    assert {f.name for f in tmp_path.iterdir()} - {"cache"} == {"dataset"}
 
 
 def test_a_publication_that_breaks_leaves_the_old_dataset_and_nothing_else(tmp_path: Path) -> None:

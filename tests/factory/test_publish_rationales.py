@@ -21,11 +21,11 @@ from factory.job_folder import JobFolder
 from factory.publish import publish
 from factory.recipes import load_recipe
 from factory.relabel import relabel, unfinished
-from factory.reuse import take_evidence
+from factory.reuse import check_evidence, take_evidence
 from schemas.manifest import Manifest, write_manifest
 from schemas.rationales import Rationale
-from schemas.records import ProblemGroup, Solution, Verdict
-from tests.factory.builders import group, manifest_of, solution, store
+from schemas.records import ProblemGroup, Solution, Status, Verdict
+from tests.factory.builders import group, manifest_of, solution, store, store_job, unlabelled
 
 GENPRM = replace(load_recipe("genprm"), labeler=HardEstimation())
 GOOD = ("a-good", (True, True, True), 8, 4)
@@ -73,7 +73,7 @@ def published(
     folder: Path, *groups: ProblemGroup, recipe: Recipe = GENPRM
 ) -> tuple[Path, Manifest]:
     manifest = publish(
-        evidence=[store(folder / "evidence.parquet", groups)],
+        evidence=[(0, sorted(groups, key=lambda g: g.problem_id))],
         folder=folder / "dataset",
         manifest=manifest_of(recipe),
         labeler=recipe.labeler,
@@ -215,7 +215,7 @@ def test_given_labels_are_what_thinkprm_compares_with(tmp_path: Path) -> None:
 def test_another_rule_on_stored_rationales_asks_nobody(tmp_path: Path) -> None:
     job = tmp_path / "job"
     wrong = judged("s-wrong", rationale((True, False)), counts=(8, 0))
-    store(job / "stages" / "critique" / "pass-0000" / "a.parquet", [group("p", wrong)])
+    store_job(job, [group("p", wrong)], stage="critique")
     write_manifest(job, manifest_of(load_recipe("genprm")))
     manifest = relabel(job, "math-shepherd", tmp_path / "out")
     assert manifest.recipe["name"] == "math-shepherd on genprm"
@@ -234,8 +234,7 @@ def test_a_longer_rationale_of_the_winning_side_gives_way_to_one_that_fits(tmp_p
 
 def test_relabelling_says_when_the_teacher_is_not_done(tmp_path: Path) -> None:
     job = tmp_path / "job"
-    store(job / "stages" / "estimate" / "pass-0000" / "a.parquet", [group("p"), group("q")])
-    store(job / "stages" / "problems" / "problems-1.parquet", [group("p"), group("q")])
+    store_job(job, [group("p"), group("q")])
     write_manifest(job, manifest_of(load_recipe("genprm")))
     with pytest.raises(InputError, match="the teacher has not judged anything"):
         relabel(job, "math-shepherd", tmp_path / "out")
@@ -246,14 +245,15 @@ def test_relabelling_says_when_the_teacher_is_not_done(tmp_path: Path) -> None:
 
 def test_rollouts_are_taken_over_where_they_would_be_the_same(tmp_path: Path) -> None:
     source, out = tmp_path / "labels", tmp_path / "with-teacher"
-    store(source / "stages" / "estimate" / "pass-0000" / "a.parquet", [group("p")])
+    store_job(source, [group("p"), unlabelled("q", Status.FAILED)])
     labels, genprm = (manifest_of(load_recipe(n)) for n in ("genprm-labels", "genprm"))
     write_manifest(source, labels)
-    take_evidence(source, out, genprm)
-    assert JobFolder(path=out).estimate.stored().keys() == {"p"}
-    take_evidence(source, out, genprm)  # a second run leaves what is there
+    check_evidence(source, genprm)
+    take_evidence(source, out)
+    assert JobFolder(path=out).stored(JobFolder(path=out).estimate).rows.keys() == {"p"}
+    take_evidence(source, out)  # a second run leaves what is there
     other = replace(genprm, evidence_digest="f" * 16)
     with pytest.raises(InputError, match="made under evidence digest eeeeeeeeeeeeeeee"):
-        take_evidence(source, tmp_path / "other", other)
+        check_evidence(source, other)
     with pytest.raises(InputError, match="take over its rollouts by --evidence"):
         check_folder(source, genprm)

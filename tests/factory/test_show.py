@@ -128,7 +128,7 @@ def test_relabelling_an_unfinished_job_says_how_much_is_there(tmp_path: Path) ->
     job = job_folder(tmp_path / "job", group("a"), unlabelled("b"))
     assert unfinished(job) is None
     problems = [unlabelled(name) for name in "abc"]
-    store(job / "stages" / "problems" / "problems-000000003.parquet", problems)
+    store(job / "stages" / "problems" / "slice-00000.parquet", problems)
     line = f"the job in {job} is not finished: 2 of 3 problems are published"
     assert unfinished(job) == line
 
@@ -141,7 +141,7 @@ def test_a_job_and_its_dataset_show_the_same(tmp_path: Path) -> None:
 def test_an_arrow_dataset_shows_the_same_rows(tmp_path: Path) -> None:
     recipe = load_recipe("math-shepherd")
     publish(
-        evidence=[store(tmp_path / "evidence.parquet", GROUPS)],
+        evidence=[(0, GROUPS)],
         folder=tmp_path / "arrow" / "dataset",
         manifest=manifest_of(recipe),
         labeler=recipe.labeler,

@@ -13,7 +13,7 @@ import pytest
 from factory.job import OutputSection
 from factory.publish import publish
 from factory.recipes import load_recipe
-from tests.factory.builders import group, manifest_of, store
+from tests.factory.builders import group, manifest_of
 from tests.hub.folders import empty_folder, hashes, seal
 from tests.hub.protocol import Hub
 from tests.hub.quick import push_quickly
@@ -108,11 +108,11 @@ def test_what_a_job_publishes_is_pushed_and_streams_back(
     groups = [group(f"p{i}") for i in range(5)]
     dataset = tmp_path / "dataset"
     publish(
-        evidence=[store(tmp_path / "evidence.parquet", groups)],
+        evidence=[(n, groups[2 * n : 2 * n + 2]) for n in range(3)],
         folder=dataset,
         manifest=manifest_of(recipe),
         labeler=recipe.labeler,
-        output=OutputSection(rows_per_shard=2),
+        output=OutputSection(),
     )
     state = push_quickly(dataset, server.hub)
     assert (state.is_finished, state.pushed) == (True, 3)

@@ -15,7 +15,9 @@ import pytest
 
 from factory.errors import InputError
 from factory.job import ModelSection
-from factory.stages import StageFolder, pending_problems, run_stage
+from factory.stage_folder import StageFolder
+from factory.stages import pending_problems, run_stage
+from factory.stored import Row, StoredRows, rows_in
 from schemas.arrow import arrow_schema, to_row
 from schemas.generation import Prompt
 from schemas.records import ProblemGroup, Status
@@ -72,13 +74,21 @@ def store(folder: Path, num_groups: int, input_ids: dict[int, str] | None = None
 
 def run(source: list[Path], stage: StageFolder, program: Program) -> None:
     run_stage(
-        source=source,
+        pending=pending(source, stage),
         stage=stage,
         program=program,
         section=ModelSection(model="scripted", groups_in_flight=16),
         tally=None,
         open_engine=silent_engine,
     )
+
+
+def pending(source: list[Path], stage: StageFolder) -> dict[str, Row]:
+    return pending_problems(rows_in(source), StoredRows(stage).rows)
+
+
+def stored(stage: StageFolder) -> dict[str, Row]:
+    return StoredRows(stage).rows
 
 
 def rows_of(stage: StageFolder) -> list[dict[str, object]]:
@@ -94,7 +104,7 @@ def test_a_stage_stores_every_group_once_with_the_frozen_schema(
     assert sorted(row["problem_id"] for row in rows_of(stage)) == [f"p{i:03d}" for i in range(50)]
     for file in stage.files():
         assert pq.read_schema(file).equals(arrow_schema(ProblemGroup), check_metadata=False)
-    assert not pending_problems(source, stage)
+    assert not pending(source, stage)
 
 
 def test_a_failed_group_is_tried_again_in_a_pass_of_its_own(
@@ -103,12 +113,12 @@ def test_a_failed_group_is_tried_again_in_a_pass_of_its_own(
     stage = StageFolder(path=tmp_path / "stage")
     source = store(tmp_path / "in", 20)
     run(source, stage, Mark(failing=frozenset({"p003", "p011"})))
-    assert stage.stored()["p003"].status is Status.FAILED
+    assert stored(stage)["p003"].status is Status.FAILED
     [failed] = [row for row in rows_of(stage) if row["problem_id"] == "p003"]
     assert failed["reason"] == "RuntimeError: p003 breaks"
     first_pass = {f.name: f.read_bytes() for f in stage.files()}
     run(source, stage, Mark())
-    assert {p.status for p in stage.stored().values()} == {Status.OK}
+    assert {p.status for p in stored(stage).values()} == {Status.OK}
     assert len(stage.passes()) == 2
     assert first_pass.items() <= {f.name: f.read_bytes() for f in stage.files()}.items()
     assert len(rows_of(stage)) == 22
@@ -123,7 +133,7 @@ def test_the_next_stage_takes_a_problem_from_the_pass_that_settled_it(
     run(source, first, Mark())
     run(first.files(), second, Mark())
     assert sorted(row["problem_id"] for row in rows_of(second)) == [f"p{i:03d}" for i in range(10)]
-    assert {p.status for p in second.stored().values()} == {Status.OK}
+    assert {p.status for p in stored(second).values()} == {Status.OK}
 
 
 def test_a_finished_stage_is_not_run_again(ray_cluster: None, tmp_path: Path) -> None:
@@ -142,7 +152,7 @@ def test_a_driver_killed_in_the_middle_loses_and_doubles_nothing(tmp_path: Path)
         f"""
         from pathlib import Path
         from factory.cluster import open_cluster
-        from factory.stages import StageFolder
+        from factory.stage_folder import StageFolder
         from tests.pipeline.test_stages_on_ray import Mark, run
         with open_cluster():
             run([Path({str(source[0])!r})], StageFolder(path=Path({str(stage.path)!r})),
@@ -157,22 +167,22 @@ def test_a_driver_killed_in_the_middle_loses_and_doubles_nothing(tmp_path: Path)
     os.killpg(driver.pid, signal.SIGKILL)
     driver.wait()
     time.sleep(2)  # what was running ends or dies with the driver
-    stored = {f: f.read_bytes() for f in stage.files()}
-    assert 0 < len(stage.stored()) < 120
-    (stage.passes()[0] / ".half.parquet.0123").write_bytes(b"PAR1 cut here")
+    kept = {f: f.read_bytes() for f in stage.files()}
+    assert 0 < len(stored(stage)) < 120
+    (stage.passes()[0] / ".half.parquet.0123.tmp").write_bytes(b"PAR1 cut here")
     assert subprocess.run(command, timeout=240, stdout=subprocess.DEVNULL).returncode == 0
     assert sorted(r["problem_id"] for r in rows_of(stage)) == [f"p{i:03d}" for i in range(120)]
-    assert all(f.read_bytes() == content for f, content in stored.items())
+    assert all(f.read_bytes() == content for f, content in kept.items())
 
 
 def test_a_corrected_input_is_worked_on_again(ray_cluster: None, tmp_path: Path) -> None:
     stage = StageFolder(path=tmp_path / "stage")
     run(store(tmp_path / "in", 6), stage, Mark())
     changed = store(tmp_path / "in", 6, input_ids={2: "corrected"})
-    assert [*pending_problems(changed, stage)] == ["p002"]
+    assert [*pending(changed, stage)] == ["p002"]
     run(changed, stage, Mark())
-    assert stage.stored()["p002"].input_id == "corrected"
-    assert not pending_problems(changed, stage)
+    assert stored(stage)["p002"].input_id == "corrected"
+    assert not pending(changed, stage)
 
 
 @dataclass(frozen=True)
@@ -192,7 +202,7 @@ class Kill:
 def test_a_problem_that_kills_engines_fails_alone(ray_cluster: None, tmp_path: Path) -> None:
     stage = StageFolder(path=tmp_path / "stage")
     run(store(tmp_path / "in", 8), stage, Kill(poison="p005"))
-    failed = [i for i, p in stage.stored().items() if p.status is Status.FAILED]
+    failed = [i for i, p in stored(stage).items() if p.status is Status.FAILED]
     assert failed == ["p005"]
     [reason] = [row["reason"] for row in rows_of(stage) if row["problem_id"] == "p005"]
     assert str(reason).startswith("EngineDead: the engine died 2 times")
@@ -200,9 +210,9 @@ def test_a_problem_that_kills_engines_fails_alone(ray_cluster: None, tmp_path: P
 
 def test_engines_that_do_not_fit_the_cluster_are_refused(ray_cluster: None, tmp_path: Path) -> None:
     section = ModelSection(model="scripted", num_cpus=500)
-    with pytest.raises(InputError, match=r"need 500 CPUs, the cluster has"):
+    with pytest.raises(InputError, match=r"needs 500 CPUs on one node, the largest has"):
         run_stage(
-            source=store(tmp_path / "in", 1),
+            pending=rows_in(store(tmp_path / "in", 1)),
             stage=StageFolder(path=tmp_path / "stage"),
             program=Mark(),
             section=section,

@@ -13,7 +13,7 @@ import pytest
 from schemas.generation import Completion, FinishReason, Message, Prompt, Sampling
 from workers.engine import Engine, EngineDead
 from workers.vllm_async import AsyncEngine
-from workers.vllm_dialect import Counters
+from workers.vllm_counters import Counters
 from workers.vllm_thread import ThreadEngine
 
 PROMPT = Prompt(messages=(Message(role="user", content="hello"),))

@@ -6,7 +6,7 @@ import pickle
 import pytest
 
 from schemas.generation import Completion, FinishReason, Message, Prompt, Sampling
-from workers.engine import Engine, EngineDead, EngineStats, PromptTooLong
+from workers.engine import Engine, EngineDead, EngineLoad, EngineStats, PromptTooLong
 from workers.scripted_engine import RecordedCall, ScriptedEngine
 
 PROMPT = Prompt(messages=(Message(role="user", content="What is 2 + 2?"),), prefix="So 2 +")
@@ -53,6 +53,7 @@ def test_stats_count_words() -> None:
         num_finished=3,
         num_prompt_tokens=3 * 8,
         num_generated_tokens=3 * 2,
+        load=EngineLoad(num_running=0, max_concurrency=256),
     )
 
 

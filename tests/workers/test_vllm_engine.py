@@ -11,8 +11,8 @@ import pytest
 
 from factory.toy import MODEL_DIR
 from schemas.generation import Completion, FinishReason, Message, Prompt, Sampling
-from workers.engine import Engine, EngineDead, PromptTooLong
-from workers.vllm_dialect import Dialect, render_turns
+from workers.engine import Engine, EngineDead, EngineLoad, PromptTooLong
+from workers.vllm_dialect import Dialect, parting, render_turns
 from workers.vllm_engine import cpu_arguments, open_engine, open_in_processes
 
 CONTEXT = 256
@@ -84,6 +84,30 @@ def test_a_prompt_as_long_as_the_context_is_too_long() -> None:
     assert len(Dialect(PlainTokenizer(), context_length=8).encode(prompt)) == 7
     with pytest.raises(PromptTooLong, match="7 tokens, the model's context 7"):
         Dialect(PlainTokenizer(), context_length=7).encode(prompt)
+
+
+def test_options_part_where_their_tokens_differ() -> None:
+    assert parting([[1, 2, 3], [1, 2, 4, 5]]) == ([1, 2], (3, 4))
+    for same in ([[1, 2], [1, 2]], [[1], [1, 2]], [[1, 2], [1, 3], [1, 3, 4]]):
+        with pytest.raises(ValueError, match="no single token tells apart"):
+            parting(same)
+
+
+@needs_vllm
+def test_options_weigh_what_the_model_gives_them(engine: Engine, tokenizer: Any) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    options = (" 19", " 27", " 3")
+    weights = asyncio.run(engine.weigh(PROMPT, options))
+    dialect = Dialect(tokenizer, CONTEXT)
+    network = AutoModelForCausalLM.from_pretrained(MODEL_DIR).eval()
+    texts = [dialect.encode(with_prefix(PROMPT.prefix + option)) for option in options]
+    shared = [ids[0] for ids in zip(*texts, strict=False) if len(set(ids)) == 1]
+    with torch.inference_mode():
+        logits = network(torch.tensor([shared])).logits[0, -1]
+    expected = logits.log_softmax(-1)[[ids[len(shared)] for ids in texts]].tolist()
+    assert list(weights) == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -202,6 +226,28 @@ def test_stats_count_prompts_cached_prompts_and_tokens(engine: Engine) -> None:
     assert 0 < cached < prompt_tokens
     assert cached % 16 == 0, "sixteen requests share the same blocks"
     assert after.num_preemptions == before.num_preemptions
+    looked_up = after.num_cache_queries - middle.num_cache_queries
+    assert looked_up == prompt_tokens
+    assert after.num_cache_hits - middle.num_cache_hits == cached
+
+
+@needs_vllm
+def test_the_load_is_what_the_engine_is_doing(engine: Engine) -> None:
+    async def run() -> EngineLoad:
+        work = asyncio.ensure_future(
+            engine.complete(PROMPT, Sampling(temperature=2.0, max_tokens=200), range(100))
+        )
+        while not engine.stats().load.num_running:
+            await asyncio.sleep(0.01)
+        seen = engine.stats().load
+        await work
+        return seen
+
+    busy, idle = asyncio.run(run()), engine.stats().load
+    assert 0 < busy.num_running <= busy.max_concurrency == ENGINE_ARGS["max_num_seqs"]
+    assert busy.num_waiting > 0
+    assert 0 < busy.kv_cache_usage < 1
+    assert (idle.num_running, idle.num_waiting, idle.kv_cache_usage) == (0, 0, 0)
 
 
 @needs_vllm

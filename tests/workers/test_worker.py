@@ -15,6 +15,7 @@ from schemas.arrow import arrow_schema, from_row, to_row
 from schemas.generation import Message, Prompt, Sampling
 from schemas.records import ProblemGroup, Status, Verdict
 from workers.admission import Admission
+from workers.counting import count
 from workers.engine import EngineDead, PromptTooLong
 from workers.program import AnswerGrader, Program
 from workers.scripted_engine import ScriptedEngine
@@ -199,3 +200,47 @@ def test_a_failed_group_names_the_error_itself(error: Exception, tmp_path: Path)
 
     (found,) = groups_of(stored(tmp_path, table(group("a", "hi")), program=fails))
     assert found.reason == "ValueError: bad"
+
+
+def test_an_engine_is_announced_when_it_is_up(tmp_path: Path) -> None:
+    tally = Remote()
+    worker(tmp_path, tally)
+    [(_, counts)] = tally.reports
+    assert (counts.num_groups, counts.death) == (0, None)
+    assert counts.slot
+    assert 0 <= counts.engine_start_s < 60
+
+
+def test_reports_name_what_failed_and_why_groups_were_dropped(tmp_path: Path) -> None:
+    tally = Remote()
+    shared = worker(tmp_path, tally)
+    asyncio.run(shared(table(group("a", "hi"), group("b", "long"), DROPPED)))
+    _, counts = tally.reports[-1]
+    assert counts.drop_reasons == {"no": 1}
+    (failed,) = counts.recent_failures
+    assert (failed.problem_id, failed.reason) == ("b", "PromptTooLong: 9 tokens too many")
+
+
+def test_groups_are_counted_when_they_are_stored_and_never_twice(tmp_path: Path) -> None:
+    tally = Remote()
+    shared = worker(tmp_path, tally)
+
+    async def twice() -> None:
+        for _ in range(2):
+            await shared(table(group("a", "hi")))
+
+    asyncio.run(twice())
+    assert tally.reports[-1][1].num_ok == 1
+
+
+def test_programs_count_for_their_worker(tmp_path: Path) -> None:
+    async def counts_rounds(
+        group: ProblemGroup, engine: Admission, grader: AnswerGrader
+    ) -> ProblemGroup:
+        count(rounds=2)
+        return group
+
+    tally = Remote()
+    shared = worker(tmp_path, tally, program=counts_rounds)
+    asyncio.run(shared(table(group("a", "hi"), group("b", "hi"))))
+    assert tally.reports[-1][1].program.num_rounds == 4

@@ -66,7 +66,9 @@ def critique_of(text: str) -> Critique:
             claim, is_after_heading = None, False
         elif not is_concluded:
             is_good = mark["judgement"].lower() == "yes"
-            steps[-1] = Judged(step=steps[-1].step, is_good=is_good)
+            steps[-1] = Judged(
+                step=steps[-1].step, is_good=is_good, start=mark.start("judgement"), end=mark.end()
+            )
             claim, is_after_heading = None, False
     is_closed = is_closed and open_tag is None and not has_open_block(text)
     return Critique(steps=tuple(steps), claim=claim, is_closed=is_closed)

@@ -23,8 +23,10 @@ class Judged:
     step: int
     """0-based."""
     is_good: bool | None
+    start: int = 0
+    """Where in the text the word of its judgement begins; 0 without one."""
     end: int = 0
-    """Where in the text its judgement ends."""
+    """Where its judgement ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,7 +50,7 @@ class ThinkPrmForm(WholeText):
         text = after_thinking(text)
         if not text.strip():
             return Reading(reason=EMPTY)
-        return reading_of(_steps_of(text), None, num_steps)
+        return reading_of(decisions_of(text), None, num_steps)
 
 
 def numbered(steps: Sequence[str]) -> str:
@@ -64,12 +64,13 @@ def cut_after_last_decision(text: str) -> str:
     Without decisions nothing is left. Thoughts that a reasoning model closed are left out.
     """
     text = after_thinking(text)
-    decided = [step for step in _steps_of(text) if step.is_good is not None]
+    decided = [step for step in decisions_of(text) if step.is_good is not None]
     ends = (step.end for step in decided if not step.is_good)
     return text[: next(ends, decided[-1].end if decided else 0)].strip()
 
 
-def _steps_of(text: str) -> tuple[Judged, ...]:
+def decisions_of(text: str) -> tuple[Judged, ...]:
+    """The steps as the text takes them up, each with its last decision, and where that stands."""
     marks = list(_MARK.finditer(text))
     is_numbered = any(mark["number"] for mark in marks)
     steps: list[Judged] = []
@@ -79,9 +80,11 @@ def _steps_of(text: str) -> tuple[Judged, ...]:
             if last is None or last.step != int(number) - 1 or last.is_good is not None:
                 steps.append(Judged(step=int(number) - 1, is_good=None))
             continue
+        if is_numbered and not steps:
+            continue
+        step = steps.pop().step if is_numbered else len(steps)
         is_good = mark["decision"].lower() == "correct"
-        if not is_numbered:
-            steps.append(Judged(step=len(steps), is_good=is_good, end=mark.end()))
-        elif steps:
-            steps[-1] = Judged(step=steps[-1].step, is_good=is_good, end=mark.end())
+        steps.append(
+            Judged(step=step, is_good=is_good, start=mark.start("decision"), end=mark.end())
+        )
     return tuple(steps)

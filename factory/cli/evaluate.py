@@ -1,0 +1,176 @@
+"""The command that measures a process reward model."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.markup import escape
+
+from factory.cli.app import app, err, out
+from factory.errors import InputError
+
+SCORING = "How it is run"
+READING = "Where scores turn bad"
+
+
+@app.command("eval")
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A PRM: a folder, or a Hub id.")],
+    processbench: Annotated[
+        str | None, typer.Option(help="First errors: ProcessBench rows, or Qwen/ProcessBench.")
+    ] = None,
+    best_of: Annotated[
+        str | None, typer.Option(help="Problems with N solutions each, JSONL or Parquet.")
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="Step labels: a dataset's folder, or a file of them.")
+    ] = None,
+    prmbench: Annotated[str | None, typer.Option(help="PRMBench rows, by kind of error.")] = None,
+    out_folder: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for report.json, the scores and plots."),
+    ] = None,
+    labels_format: Annotated[
+        str | None, typer.Option(help="Of --labels, where it is not guessed: rlhflow, ...")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first rows of each.")] = None,
+    backend: Annotated[
+        str, typer.Option(help="auto, transformers or vllm.", rich_help_panel=SCORING)
+    ] = "auto",
+    device: Annotated[
+        Literal["auto", "cpu", "gpu"], typer.Option(rich_help_panel=SCORING)
+    ] = "auto",
+    form: Annotated[
+        str | None,
+        typer.Option(
+            help="How a generative PRM judges: genprm, thinkprm or critique.",
+            rich_help_panel=SCORING,
+        ),
+    ] = None,
+    samples: Annotated[
+        int,
+        typer.Option(help="Verifications a generative PRM averages.", rich_help_panel=SCORING),
+    ] = 1,
+    temperature: Annotated[
+        float, typer.Option(min=0, help="Of a generative PRM.", rich_help_panel=SCORING)
+    ] = 0.6,
+    max_tokens: Annotated[
+        int,
+        typer.Option(min=1, help="A verification's, of a generative PRM.", rich_help_panel=SCORING),
+    ] = 4096,
+    seed: Annotated[int, typer.Option(min=0, rich_help_panel=SCORING)] = 0,
+    engine_args: Annotated[
+        str | None,
+        typer.Option(
+            help="vLLM's, as JSON or YAML: '{max_model_len: 8192}'.", rich_help_panel=SCORING
+        ),
+    ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(help="extra_0 or trl, where no prm.json says it.", rich_help_panel=SCORING),
+    ] = None,
+    separator: Annotated[
+        str | None, typer.Option(help="The layout's, if not its own.", rich_help_panel=SCORING)
+    ] = None,
+    trust_remote_code: Annotated[
+        bool,
+        typer.Option(help="Run the code that comes with the model.", rich_help_panel=SCORING),
+    ] = False,
+    unsafe_sandbox: Annotated[
+        bool,
+        typer.Option(help="Run a model's code without isolation.", rich_help_panel=SCORING),
+    ] = False,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="ProcessBench's; chosen on a subset by default.", rich_help_panel=READING
+        ),
+    ] = None,
+    threshold_subset: Annotated[
+        str | None,
+        typer.Option(
+            help="Where it is chosen: gsm8k if there, else the first.", rich_help_panel=READING
+        ),
+    ] = None,
+    step_threshold: Annotated[
+        float, typer.Option(help="For labels and PRMBench.", rich_help_panel=READING)
+    ] = 0.5,
+) -> None:
+    """Measure a PRM: first errors, best-of-N, agreement with labels, each with its interval."""
+    from importlib.util import find_spec
+
+    from factory.evaluation.run import evaluate as run
+    from factory.evaluation.run import read_parts
+    from factory.evaluation.settings import EvalInputs, EvalSettings, toy_inputs
+    from factory.report.evaluation import print_evaluation
+    from factory.report.evaluation_plots import plot_evaluation
+    from factory.scorers import open_scorer
+    from schemas.generation import Sampling
+
+    settings = EvalSettings(
+        threshold=threshold, threshold_subset=threshold_subset, step_threshold=step_threshold
+    )
+    inputs = EvalInputs(
+        processbench=processbench,
+        best_of=best_of,
+        labels=labels,
+        labels_format=labels_format,
+        prmbench=prmbench,
+        limit=limit,
+    )
+    if inputs.is_empty:
+        inputs = toy_inputs(limit)
+        err.print("[yellow]note:[/] no benchmark named: these are the toy world's own")
+    parts = read_parts(inputs, settings)
+    scorer = open_scorer(
+        model,
+        backend=backend,
+        device=device,
+        form=form,
+        num_samples=samples,
+        sampling=Sampling(temperature=temperature, max_tokens=max_tokens),
+        seed=seed,
+        engine_args=_engine_args(engine_args),
+        layout=_layout(layout, separator),
+        trust_remote_code=trust_remote_code,
+        unsafe_sandbox=unsafe_sandbox,
+    )
+    try:
+        with out.status("scoring") as status:
+            report = run(
+                scorer,
+                parts,
+                out_folder,
+                lambda done, total: status.update(f"scored {done:,} of {total:,} solutions"),
+            )
+    finally:
+        scorer.close()
+    print_evaluation(out, report)
+    if out_folder is not None:
+        pictures = plot_evaluation(report, out_folder)
+        names = ", ".join(["report.json", "scores.jsonl", *(path.name for path in pictures)])
+        out.print(f"\n{escape(str(out_folder))}: {names}", soft_wrap=True, highlight=False)
+        if not find_spec("matplotlib"):
+            err.print("no plots: for those of --best-of and --labels install matplotlib")
+
+
+def _engine_args(text: str | None) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    import yaml
+
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"--engine-args {text!r} is not YAML: write '{{name: value}}'") from error
+    if not isinstance(found, dict):
+        raise InputError(f"--engine-args {text!r} is no mapping: write '{{name: value}}'")
+    return found
+
+
+def _layout(name: str | None, separator: str | None) -> Any:
+    from factory.training.layouts import EXTRA_0, layout_named
+
+    if name is None and separator is None:
+        return None
+    return layout_named(name or EXTRA_0, separator=separator)

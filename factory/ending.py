@@ -1,0 +1,67 @@
+"""How a job ends before it is done: by a signal, or by an error in a thread beside it."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+TERMINATED = 128 + signal.SIGTERM
+
+
+@contextmanager
+def sigterm_ends() -> Iterator[None]:
+    """Inside, SIGTERM unwinds the main thread as Ctrl-C does and leaves with exit code 143.
+
+    Ray puts a handler of its own in place when it starts, so this is entered again after that.
+    Without effect in other threads, where Python allows no handlers.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, frame: Any) -> None:
+        raise SystemExit(TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class Ending:
+    """`with ending.watched():` around the job; a thread beside it ends it by `fail(error)`.
+
+    The error is raised in place of the interruption. Only a main thread can be interrupted; in
+    another one it is raised when the block ends by itself.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._error: BaseException | None = None
+        self._main: int | None = None
+
+    def fail(self, error: BaseException) -> None:
+        """Ends the job with this error; the first one counts."""
+        with self._lock:
+            if self._error is not None:
+                return
+            self._error = error
+            if self._main is not None:
+                signal.pthread_kill(self._main, signal.SIGINT)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        if threading.current_thread() is threading.main_thread():
+            self._main = threading.get_ident()
+        try:
+            yield
+        except KeyboardInterrupt:
+            if self._error is None:
+                raise
+        finally:
+            with self._lock:
+                self._main = None
+        if self._error is not None:
+            raise self._error

@@ -1,0 +1,145 @@
+"""Best-of-N: how often the solution, or the answer, that a PRM prefers is right.
+
+A solution's score is that of its last step, its lowest, their product or their mean (the four of
+arXiv 2501.07301 and 2504.00891). `prm-*` takes the solution of highest score; `vote-*` the answer
+whose solutions' scores add up to most (arXiv 2312.08935, section 3.4, sc + rm); `majority` the
+answer that occurs most often. A tie is not broken: each of the T tied choices counts 1 / T.
+`pass@1` is a solution drawn at random, `pass@N` the oracle that finds any right one.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from math import inf, isnan, prod
+
+import numpy as np
+
+from factory.evaluation.resampling import Array, Estimate, estimate
+
+AGGREGATIONS: dict[str, Callable[[Sequence[float]], float]] = {
+    "last": lambda scores: scores[-1],
+    "min": min,
+    "product": prod,
+    "mean": lambda scores: sum(scores) / len(scores),
+}
+PASS_1, MAJORITY, ORACLE = "pass@1", "majority", "pass@N"
+CURVE_DRAWS = 3_000
+TOLERANCE = 1e-9
+"""Scores that differ by less are tied: their order would be that of rounding errors."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampled:
+    """One of a problem's N solutions."""
+
+    answer: Hashable
+    """The class of its answer: equal answers vote together."""
+    is_correct: bool
+    scores: tuple[float, ...]
+    """One per step; NaN where the model gave none: then no method of its prefers the solution."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodScore:
+    """A method's accuracy over problems, and how much more than the majority's that is."""
+
+    method: str
+    accuracy: Estimate
+    gain: Estimate | None
+    """Against the majority vote on the same problems; `None` for the vote itself."""
+
+
+def aggregate(name: str, scores: Sequence[float]) -> float:
+    """A solution's score; -inf where a step has none."""
+    if any(isnan(score) for score in scores):
+        return -inf
+    return AGGREGATIONS[name](scores)
+
+
+def expected_accuracy(values: Sequence[float], correct: Sequence[float]) -> float:
+    """Of the choices of highest value, how many are right: the expectation over ties."""
+    best = max(values)
+    tied = [c for v, c in zip(values, correct, strict=True) if v >= best - TOLERANCE or v == best]
+    return sum(tied) / len(tied)
+
+
+def vote_accuracy(solutions: Sequence[Sampled], weights: Sequence[float]) -> float:
+    """The accuracy of the answer with most weight; a weight of -inf is no vote.
+
+    Where a grader calls only some solutions of an answer right, so many of it count.
+    """
+    votes: dict[Hashable, float] = {}
+    correct: dict[Hashable, list[bool]] = {}
+    for solution, weight in zip(solutions, weights, strict=True):
+        weight = 0.0 if weight == -inf else weight
+        votes[solution.answer] = votes.get(solution.answer, 0.0) + weight
+        correct.setdefault(solution.answer, []).append(solution.is_correct)
+    shares = [sum(found) / len(found) for found in correct.values()]
+    return expected_accuracy(list(votes.values()), shares)
+
+
+def accuracies(solutions: Sequence[Sampled]) -> dict[str, float]:
+    """What every method makes of one problem. Needs a solution."""
+    correct = [float(s.is_correct) for s in solutions]
+    found = {
+        PASS_1: sum(correct) / len(correct),
+        MAJORITY: vote_accuracy(solutions, [1.0] * len(solutions)),
+        ORACLE: max(correct),
+    }
+    for name in AGGREGATIONS:
+        values = [aggregate(name, s.scores) for s in solutions]
+        found[f"prm-{name}"] = expected_accuracy(values, correct)
+        found[f"vote-{name}"] = vote_accuracy(solutions, values)
+    return found
+
+
+def score_best_of(problems: Sequence[Sequence[Sampled]]) -> tuple[MethodScore, ...]:
+    """Every method over all problems, with intervals over problems."""
+    rows = [accuracies(solutions) for solutions in problems]
+    names = _names()
+    table = np.array([[row[name] for name in names] for row in rows], dtype=np.float64)
+    sums = np.column_stack([table.reshape(len(rows), len(names)), np.ones(len(rows))])
+    return tuple(
+        MethodScore(
+            method=name,
+            accuracy=estimate(sums, _mean_of(i), num=len(rows)),
+            gain=None
+            if name == MAJORITY
+            else estimate(sums, _gain(i, names.index(MAJORITY)), num=len(rows)),
+        )
+        for i, name in enumerate(names)
+    )
+
+
+def curve(problems: Sequence[Sequence[Sampled]], sizes: Sequence[int]) -> dict[str, list[float]]:
+    """Accuracy of every method with n solutions, by sizes.
+
+    Each is a mean over random choices of n of every problem's solutions, always the same: up to 20
+    a problem, fewer where there are many problems. Problems with fewer solutions are left out of
+    that size, and a size that no problem has is NaN.
+    """
+    num_draws = min(20, max(1, CURVE_DRAWS // max(1, len(problems))))
+    rng = np.random.default_rng(0)
+    found: dict[str, list[float]] = {name: [] for name in _names()}
+    for size in sizes:
+        rows = [
+            accuracies([solutions[i] for i in rng.permutation(len(solutions))[:size]])
+            for solutions in problems
+            if len(solutions) >= size
+            for _ in range(1 if len(solutions) == size else num_draws)
+        ]
+        for name in found:
+            found[name].append(float(np.mean([r[name] for r in rows])) if rows else float("nan"))
+    return found
+
+
+def _names() -> list[str]:
+    kinds = [f"{kind}-{name}" for kind in ("prm", "vote") for name in AGGREGATIONS]
+    return [PASS_1, MAJORITY, *kinds, ORACLE]
+
+
+def _mean_of(column: int) -> Callable[[Array], Array]:
+    return lambda sums: sums[..., column] / sums[..., -1]
+
+
+def _gain(column: int, against: int) -> Callable[[Array], Array]:
+    return lambda sums: (sums[..., column] - sums[..., against]) / sums[..., -1]

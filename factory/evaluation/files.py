@@ -1,0 +1,77 @@
+"""Rows of a benchmark: JSONL, JSON or Parquet, a folder of them, or the splits of a Hub dataset."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from factory.convert import rows_in
+from factory.errors import InputError, shortened
+from factory.input_rows import InputRow
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacedRow:
+    """A row, where it stands, and the name of its file or split."""
+
+    place: str
+    part: str
+    values: dict[str, Any]
+
+
+def placed_rows(source: str) -> Iterator[PlacedRow]:
+    """Every row, in order; files by name, splits as the Hub lists them.
+
+    Raises InputError for what does not exist or cannot be read.
+    """
+    path = Path(source)
+    if path.exists():
+        for row in rows_in(path):
+            file = row.place.rpartition(":")[0] or row.place.rpartition(" row ")[0]
+            yield _placed(row, Path(file).stem)
+    elif path.is_absolute() or source.startswith(".") or source.count("/") != 1 or path.suffix:
+        raise InputError(f"{source} does not exist: give a file, a folder, or org/name on the Hub")
+    else:
+        yield from _hub_rows(source)
+
+
+def read_items(
+    source: str, read: Callable[[PlacedRow], Item], *, limit: int | None = None
+) -> list[Item]:
+    """All rows, or the first of them, as `read` makes of them.
+
+    Raises InputError with the place of a row that `read` refuses by ValueError, and for none.
+    """
+    found: list[Item] = []
+    for row in placed_rows(source):
+        if limit is not None and len(found) >= limit:
+            break
+        try:
+            found.append(read(row))
+        except ValueError as error:
+            raise InputError(f"{row.place}: {shortened(error)}") from error
+    if not found:
+        raise InputError(f"{source} holds no rows: there is nothing to evaluate on")
+    return found
+
+
+def _placed(row: InputRow, part: str) -> PlacedRow:
+    return PlacedRow(place=row.place, part=part, values=row.values)
+
+
+def _hub_rows(source: str) -> Iterator[PlacedRow]:
+    from datasets import load_dataset
+
+    try:
+        splits = load_dataset(source, streaming=True)
+        for split, rows in splits.items():
+            for number, values in enumerate(rows, start=1):
+                place = f"{source} {split} row {number}"
+                yield PlacedRow(place=place, part=str(split), values=dict(values))
+    except Exception as error:
+        raise InputError(
+            f"{source!r} is no file here, and loading it from the Hub failed: "
+            f"{type(error).__name__}: {shortened(error, 300)}"
+        ) from error

@@ -1,0 +1,106 @@
+"""Step labels to compare scores with: a published dataset, or a file of any format that is read."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from factory.errors import InputError
+from factory.evaluation.files import PlacedRow, placed_rows
+from factory.report.show import open_dataset, published_rows
+from factory.scorers.scorer import SolutionText
+from schemas.interchange.formats import NAMES, Format, format_named
+from schemas.interchange.labelled import LabelledSolution, Skip
+from schemas.manifest import MANIFEST
+from schemas.published import PER_STEP
+
+OWN = "prm-factory"
+GUESSED = (OWN, "labelled", "processbench", "math-shepherd", "trl", "rlhflow", "thinkprm-1k")
+"""Tried on the first row, in this order; other formats have to be named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledRow:
+    """A solution's T labels; `None` where nobody decided."""
+
+    text: SolutionText
+    labels: tuple[bool | None, ...]
+
+
+def read_labelled(
+    source: str, format_name: str | None = None, *, limit: int | None = None
+) -> list[LabelledRow]:
+    """The solutions that have a label, from a job's or dataset's folder, from files, or the Hub.
+
+    Labels that a recipe marks as not decided count as none. Raises InputError for rows of no known
+    format, and where nothing has a label.
+    """
+    rows = _rows(source)
+    known = None if format_name is None else _format(format_name)
+    found: list[LabelledRow] = []
+    for row in rows:
+        if limit is not None and len(found) >= limit:
+            break
+        known = known or _guessed(row)
+        try:
+            solutions = known.read(row.values)
+        except Skip:
+            continue
+        except ValueError as error:
+            raise InputError(f"{row.place}: not a row of {known.name}: {error}") from error
+        found += [_row(s, row.values) for s in solutions]
+    found = [row for row in found if any(label is not None for label in row.labels)]
+    if not found:
+        raise InputError(f"{source} holds no step with a label: there is nothing to compare with")
+    return found
+
+
+def _rows(source: str) -> Iterable[PlacedRow]:
+    path = Path(source)
+    if path.is_dir() and any((path / place / MANIFEST).is_file() for place in ("", "dataset")):
+        return _published(path)
+    return placed_rows(source)
+
+
+def _published(folder: Path) -> Iterator[PlacedRow]:
+    dataset, _ = open_dataset(folder)
+    for number, values in enumerate(published_rows(dataset), start=1):
+        yield PlacedRow(place=f"{dataset} row {number}", part="data", values=values)
+
+
+def _guessed(row: PlacedRow) -> Format:
+    for name in GUESSED:
+        if name == OWN and not {"prompt", "completions", *PER_STEP} <= row.values.keys():
+            continue
+        found = format_named(name)
+        try:
+            found.read(row.values)
+        except Skip:
+            return found
+        except ValueError:
+            continue
+        return found
+    raise InputError(
+        f"{row.place}: of none of the formats {', '.join(GUESSED)}: name it with --labels-format "
+        f"({', '.join(NAMES)})"
+    )
+
+
+def _format(name: str) -> Format:
+    try:
+        return format_named(name)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def _row(solution: LabelledSolution, values: dict[str, Any]) -> LabelledRow:
+    labels = solution.labels
+    decided = values.get("is_decided")
+    if decided is not None and len(decided) == len(labels):
+        labels = tuple(
+            None if is_decided is False else label
+            for label, is_decided in zip(labels, decided, strict=True)
+        )
+    return LabelledRow(
+        text=SolutionText(problem=solution.question, steps=solution.steps), labels=labels
+    )

@@ -1,0 +1,130 @@
+"""An evaluation for a person: a table for each benchmark, every number with its interval."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from factory.report.tables import duration
+
+DASH = "–"
+
+
+def print_evaluation(console: Console, report: dict[str, Any]) -> None:
+    """Everything in the report."""
+    model = report["model"]
+    how = ", ".join(f"{k} {v}" for k, v in model.items() if k != "model" and v is not None)
+    console.print(Text.assemble(("model  ", "bold"), f"{model['model']} ({how})"), soft_wrap=True)
+    console.print(
+        f"[bold]scored[/] {report['num_solutions_scored']:,} solutions, "
+        f"{report['num_steps_scored']:,} steps in {duration(report['scoring_seconds'])}"
+    )
+    for reason, count in report["unscored"].items():
+        console.print(f"       {count:,} without a score: {reason}", markup=False, highlight=False)
+    parts = {
+        "processbench": _processbench,
+        "best_of": _best_of,
+        "labels": _labels,
+        "prmbench": _prmbench,
+    }
+    for name, lines in parts.items():
+        if name in report:
+            console.print()
+            for line in lines(report[name]):
+                console.print(line, highlight=False, soft_wrap=isinstance(line, Text))
+
+
+def _processbench(found: dict[str, Any]) -> Iterator[Table | Text]:
+    threshold = found["threshold"]
+    how = f"chosen on {threshold['chosen_on']}" if threshold["chosen_on"] else "given"
+    yield Text.assemble(
+        ("first errors", "bold"),
+        f"  ProcessBench, {found['source']}; threshold {threshold['value']:.3g}, {how}",
+    )
+    table = _table("subset", "n", "erroneous", "correct", "F1")
+    for row in found["subsets"]:
+        table.add_row(
+            Text(row["subset"]),
+            f"{row['f1']['num']:,}",
+            *(_percent(row[key]) for key in ("accuracy_erroneous", "accuracy_correct", "f1")),
+        )
+    average = found["average_f1"]
+    table.add_row("average", f"{average['num']:,}", "", "", _percent(average))
+    if (rest := found["held_out_f1"]) is not None:
+        title = f"without {threshold['chosen_on']}"
+        table.add_row(Text(title), f"{rest['num']:,}", "", "", _percent(rest))
+    yield table
+
+
+def _best_of(found: dict[str, Any]) -> Iterator[Table | Text]:
+    low, high = found["solutions_per_problem"]
+    size = f"{low}" if low == high else f"{low} to {high}"
+    yield Text.assemble(
+        ("best of N", "bold"),
+        f"  {found['source']}; {found['num_problems']:,} problems, {size} solutions each",
+    )
+    if found["num_ungraded"]:
+        yield Text(f"{found['num_ungraded']:,} answers could not be graded: counted as wrong")
+    table = _table("method", "n", "accuracy", "more than majority")
+    for row in found["methods"]:
+        accuracy, gain = row["accuracy"], row["gain"]
+        more = DASH if gain is None else _percent(gain, sign="+")
+        table.add_row(row["method"], f"{accuracy['num']:,}", _percent(accuracy), more)
+    yield table
+
+
+def _labels(found: dict[str, Any]) -> Iterator[Table | Text]:
+    yield Text.assemble(
+        ("labels", "bold"),
+        f"  {found['source']}; {found['num_steps']:,} steps, {found['num_good']:,} of them good",
+    )
+    table = _table("measure", "n", "value")
+    rows = (
+        (f"agreement at {found['threshold']:g}", "agreement", _percent),
+        ("balanced accuracy", "balanced_accuracy", _percent),
+        ("AUC", "auc", _number),
+        ("ECE", "ece", _number),
+        ("Brier score", "brier", _number),
+    )
+    for title, key, shown in rows:
+        table.add_row(title, f"{found[key]['num']:,}", shown(found[key]))
+    yield table
+
+
+def _prmbench(found: dict[str, Any]) -> Iterator[Table | Text]:
+    yield Text.assemble(
+        ("kinds of error", "bold"),
+        f"  PRMBench, {found['source']}; threshold {found['threshold']:g}",
+    )
+    table = _table("category", "n", "PRM score", "F1 good", "F1 bad")
+    for row in (*found["categories"], found["overall"]):
+        numbers = (_percent(row[key]) for key in ("prm_score", "f1_good", "f1_bad"))
+        table.add_row(Text(row["category"]), f"{row['num_processes']:,}", *numbers)
+    yield table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", pad_edge=False)
+    for name in columns:
+        table.add_column(name, justify="left" if name == columns[0] else "right", overflow="fold")
+    return table
+
+
+def _percent(estimate: dict[str, Any], sign: str = "") -> str:
+    if estimate["value"] is None:
+        return DASH
+    shown = f"{100 * estimate['value']:{sign}.1f}"
+    if estimate["low"] is None:
+        return shown
+    to = " to " if sign else "–"
+    return f"{shown} ({100 * estimate['low']:{sign}.1f}{to}{100 * estimate['high']:{sign}.1f})"
+
+
+def _number(estimate: dict[str, Any]) -> str:
+    if estimate["value"] is None:
+        return DASH
+    if estimate["low"] is None:
+        return f"{estimate['value']:.3f}"
+    return f"{estimate['value']:.3f} ({estimate['low']:.3f}–{estimate['high']:.3f})"

@@ -1,0 +1,71 @@
+"""Pictures of an evaluation: best-of-N by N, and the reliability diagram."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+SHOWN = {
+    "pass@N": ":",
+    "majority": "k-",
+    "vote-last": "o-",
+    "vote-min": "s-",
+    "prm-last": "o--",
+    "prm-min": "s--",
+    "pass@1": "-.",
+}
+"""Of the methods these, with their line's style."""
+
+
+def plot_evaluation(report: dict[str, Any], out: Path) -> list[Path]:
+    """The PNG files written; none where matplotlib is not installed or there is nothing to show."""
+    if find_spec("matplotlib") is None:
+        return []
+    import matplotlib
+
+    matplotlib.use("Agg")
+    written = []
+    if "best_of" in report and len(report["best_of"]["curve"]["n"]) > 1:
+        written.append(_plot_curve(report["best_of"]["curve"], out / "best_of.png"))
+    if "labels" in report and report["labels"]["num_steps"]:
+        written.append(_plot_reliability(report["labels"]["reliability"], out / "reliability.png"))
+    return written
+
+
+def _plot_curve(curve: dict[str, list[float]], path: Path) -> Path:
+    from matplotlib import pyplot
+
+    figure, panel = pyplot.subplots(figsize=(6, 4.2))
+    for name, style in SHOWN.items():
+        panel.plot(curve["n"], curve[name], style, label=name, markersize=4)
+    panel.set(xscale="log", xlabel="solutions per problem", ylabel="accuracy")
+    panel.set_xticks(curve["n"], [str(n) for n in curve["n"]])
+    panel.grid(alpha=0.3)
+    panel.legend(fontsize=8)
+    return _saved(figure, path)
+
+
+def _plot_reliability(bins: list[dict[str, Any]], path: Path) -> Path:
+    from matplotlib import pyplot
+
+    full = [b for b in bins if b["num_steps"]]
+    figure, (panel, counts) = pyplot.subplots(
+        2, 1, figsize=(5, 5.6), sharex=True, height_ratios=(3, 1)
+    )
+    panel.plot([0, 1], [0, 1], "k:", linewidth=1)
+    panel.plot([b["mean_score"] for b in full], [b["share_good"] for b in full], "o-")
+    panel.set(ylabel="share of good steps", xlim=(0, 1), ylim=(0, 1))
+    panel.grid(alpha=0.3)
+    middles = [(b["low"] + b["high"]) / 2 for b in bins]
+    counts.bar(middles, [b["num_steps"] for b in bins], width=bins[0]["high"] * 0.9)
+    counts.set(xlabel="score", ylabel="steps")
+    return _saved(figure, path)
+
+
+def _saved(figure: Any, path: Path) -> Path:
+    from matplotlib import pyplot
+
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+    return path

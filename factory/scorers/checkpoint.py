@@ -1,0 +1,105 @@
+"""What a model folder or Hub id is, from its prm.json and config.json alone."""
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from factory.errors import InputError, shortened
+from factory.training.prm_file import (
+    DISCRIMINATIVE,
+    GENERATIVE,
+    PRM_FILE,
+    PrmFile,
+    read_prm_file,
+)
+
+QWEN_PRM = "Qwen2ForProcessRewardModel"
+CONFIG_FILE = "config.json"
+ADAPTER_FILE = "adapter_config.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A model before it is loaded."""
+
+    model: str
+    """A folder or a Hub id."""
+    config: dict[str, Any]
+    prm: PrmFile | None
+
+    @property
+    def architecture(self) -> str:
+        """The first that config.json names; empty where it names none."""
+        return next(iter(self.config.get("architectures") or []), "")
+
+    @property
+    def auto_map(self) -> dict[str, str]:
+        """The code that comes with the checkpoint, by what it is for."""
+        return self.config.get("auto_map") or {}
+
+    @property
+    def kind(self) -> str:
+        """As prm.json says, else as the architecture does.
+
+        Raises InputError for an architecture that is neither.
+        """
+        if self.prm is not None:
+            return self.prm.kind
+        name = self.architecture
+        if name == QWEN_PRM or name.endswith("ForTokenClassification"):
+            return DISCRIMINATIVE
+        if name.endswith(("ForCausalLM", "ForConditionalGeneration")):
+            return GENERATIVE
+        raise InputError(
+            f"{self.model} is a {name or 'model of no named architecture'}, which is no PRM known "
+            f"here: give a token classifier, a {QWEN_PRM}, or a language model with --form"
+        )
+
+
+def open_checkpoint(model: str) -> Checkpoint:
+    """Reads the two files. Raises InputError where there is no model."""
+    folder = Path(model)
+    if folder.is_dir():
+        if not (folder / CONFIG_FILE).is_file():
+            if (folder / ADAPTER_FILE).is_file():
+                raise InputError(f"{model} is an adapter: merge it into its base model first")
+            raise InputError(
+                f"{model} holds no {CONFIG_FILE}: give a folder in Hugging Face's layout"
+            )
+        return _read(model, folder)
+    if folder.is_absolute() or model.startswith(".") or model.count("/") != 1:
+        raise InputError(
+            f"model folder {model} does not exist; give a folder in Hugging Face's layout or a "
+            "Hub id like 'org/name'"
+        )
+    return _read(model, _from_hub(model))
+
+
+def _read(model: str, folder: Path) -> Checkpoint:
+    path = folder / CONFIG_FILE
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: {shortened(error)}") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{path} is damaged: it holds no object")
+    return Checkpoint(model=model, config=config, prm=read_prm_file(folder))
+
+
+def _from_hub(model: str) -> Path:
+    """The folder of the Hub's cache that holds the two files, or the first where that is all."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    try:
+        config = Path(hf_hub_download(model, CONFIG_FILE))
+    except Exception as error:
+        raise InputError(
+            f"{model!r} is no folder here, and loading it from the Hub failed: "
+            f"{type(error).__name__}: {shortened(error)}"
+        ) from error
+    with suppress(EntryNotFoundError, OSError):  # most models have none
+        hf_hub_download(model, PRM_FILE)
+    return config.parent

@@ -1,0 +1,202 @@
+"""From a model's name to a scorer, by what its prm.json or config.json says."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import Any, Literal
+
+from factory.core.sft import GENPRM_SYSTEM
+from factory.errors import InputError, shortened
+from factory.scorers.checkpoint import Checkpoint, open_checkpoint
+from factory.scorers.discriminative import DiscriminativeScorer, Head
+from factory.scorers.scorer import Scorer
+from factory.training.layouts import EXTRA_0, SEPARATORS, TRL, Layout, layout_named
+from factory.training.prm_file import DISCRIMINATIVE, GENERATIVE
+from schemas.generation import Sampling
+
+BACKENDS = ("auto", "transformers", "vllm")
+FORMS = ("genprm", "thinkprm", "critique")
+SAMPLING = Sampling(temperature=0.6, max_tokens=4096)
+"""GenPRM's evaluation temperature (arXiv 2504.00891, appendix)."""
+
+
+def open_scorer(
+    model: str,
+    *,
+    backend: str = "auto",
+    device: Literal["auto", "cpu", "gpu"] = "auto",
+    form: str | None = None,
+    num_samples: int = 1,
+    sampling: Sampling = SAMPLING,
+    seed: int = 0,
+    engine_args: Mapping[str, Any] | None = None,
+    layout: Layout | None = None,
+    trust_remote_code: bool = False,
+    unsafe_sandbox: bool = False,
+) -> Scorer:
+    """Loads a process reward model: a folder or a Hub id.
+
+    A discriminative model runs on transformers ("auto") or vLLM's pooling engine, a generative one
+    on vLLM. `form`, `num_samples` and `sampling` are a generative model's; `form` is needed where
+    no prm.json names one, and makes a language model a generative PRM. `layout` is needed where a
+    discriminative model was trained on neither of the two that are known. Code that comes with a
+    checkpoint is run with `trust_remote_code` alone.
+
+    Raises InputError for what is no PRM, or cannot be run so.
+    """
+    if backend not in BACKENDS:
+        raise InputError(f"no backend {backend!r}: there are {', '.join(BACKENDS)}")
+    if form is not None and form not in FORMS:
+        raise InputError(f"no form {form!r}: there are {', '.join(FORMS)}")
+    if num_samples < 1:
+        raise InputError(f"--samples must be at least 1, not {num_samples}")
+    checkpoint = open_checkpoint(model)
+    if checkpoint.kind == GENERATIVE:
+        if backend == "transformers":
+            raise InputError(f"{model} is generative: it needs --backend vllm")
+        return _open_generative(
+            checkpoint,
+            form=form,
+            device=device,
+            num_samples=num_samples,
+            sampling=sampling,
+            seed=seed,
+            engine_args=_with_remote_code(engine_args, trust_remote_code),
+            unsafe_sandbox=unsafe_sandbox,
+        )
+    assert checkpoint.kind == DISCRIMINATIVE
+    if form is not None or num_samples != 1:
+        raise InputError(f"{model} is discriminative: it has no form and is read once")
+    return _open_discriminative(
+        checkpoint,
+        backend=backend,
+        device=device,
+        engine_args=engine_args,
+        layout=layout,
+        trust_remote_code=trust_remote_code,
+    )
+
+
+def _open_discriminative(
+    checkpoint: Checkpoint,
+    *,
+    backend: str,
+    device: Literal["auto", "cpu", "gpu"],
+    engine_args: Mapping[str, Any] | None,
+    layout: Layout | None,
+    trust_remote_code: bool,
+) -> Scorer:
+    tokenizer = _tokenizer(checkpoint, trust_remote_code)
+    good_label = 1 if checkpoint.prm is None else checkpoint.prm.good_label
+    assert good_label is not None
+    head = Head(
+        model=checkpoint.model,
+        layout=layout or _layout(checkpoint, tokenizer),
+        good_label=good_label,
+    )
+    head.layout.separator_id(tokenizer)  # before anything large is loaded
+    if backend == "vllm":
+        _check_vllm()
+        from factory.scorers.vllm_backend import VllmBackend
+
+        args = _with_remote_code(engine_args, trust_remote_code)
+        served = VllmBackend(checkpoint, device=device, engine_args=args)
+        return DiscriminativeScorer(head, tokenizer, served)
+    if engine_args:
+        raise InputError("engine arguments are vLLM's: add --backend vllm, or leave them out")
+    from factory.scorers.transformers_backend import TransformersBackend
+
+    loaded = TransformersBackend(checkpoint, device=device, trust_remote_code=trust_remote_code)
+    return DiscriminativeScorer(head, tokenizer, loaded)
+
+
+def _layout(checkpoint: Checkpoint, tokenizer: Any) -> Layout:
+    """As prm.json says; else Qwen's where its separator is a token, else TRL's."""
+    if checkpoint.prm is not None:
+        return checkpoint.prm.as_layout
+    has_extra_0 = SEPARATORS[EXTRA_0] in tokenizer.get_vocab()
+    return layout_named(EXTRA_0 if has_extra_0 else TRL)
+
+
+def _open_generative(
+    checkpoint: Checkpoint,
+    *,
+    form: str | None,
+    device: Literal["auto", "cpu", "gpu"],
+    num_samples: int,
+    sampling: Sampling,
+    seed: int,
+    engine_args: Mapping[str, Any] | None,
+    unsafe_sandbox: bool,
+) -> Scorer:
+    told = form or (checkpoint.prm.form if checkpoint.prm else None)
+    if told is None:
+        raise InputError(
+            f"{checkpoint.model} is a language model without a prm.json: say with --form how it "
+            f"judges ({', '.join(FORMS)}), or give a trained PRM"
+        )
+    if told not in FORMS:
+        raise InputError(f"{checkpoint.model} has form {told!r}: known are {', '.join(FORMS)}")
+    _check_vllm()
+    from factory.scorers.generative import GenerativeScorer
+    from factory.scorers.sandboxes import open_sandbox
+    from workers.vllm_engine import open_engine
+
+    sandbox = open_sandbox(told != "thinkprm", unsafe=unsafe_sandbox)
+    try:
+        engine = open_engine(checkpoint.model, device=device, engine_args=engine_args)
+    except (ValueError, OSError) as error:
+        raise InputError(f"vLLM does not serve {checkpoint.model}: {shortened(error)}") from error
+    return GenerativeScorer(
+        engine,
+        sandbox,
+        _verify(told, checkpoint, sampling),
+        num_samples=num_samples,
+        seed=seed,
+        description={
+            "model": checkpoint.model,
+            "kind": GENERATIVE,
+            "form": told,
+            "backend": "vllm",
+            "temperature": sampling.temperature,
+            "max_tokens": sampling.max_tokens,
+            "seed": seed,
+        },
+    )
+
+
+def _verify(form: str, checkpoint: Checkpoint, sampling: Sampling) -> Any:
+    from factory.core.teachers.thinkprm import ThinkPrmForm
+    from factory.scorers.forms import ChainForm, ConversationForm, CritiqueForm
+
+    told = checkpoint.prm.system if checkpoint.prm else None
+    if form == "critique":
+        return CritiqueForm(sampling=sampling)
+    if form == "thinkprm":
+        return ChainForm(sampling=sampling, form=replace(ThinkPrmForm(), system=told))
+    system = told if checkpoint.prm else GENPRM_SYSTEM
+    return ConversationForm(sampling=sampling, system=system)
+
+
+def _tokenizer(checkpoint: Checkpoint, trust_remote_code: bool) -> Any:
+    from transformers import AutoTokenizer
+
+    more = {"trust_remote_code": True} if trust_remote_code else {}
+    try:
+        return AutoTokenizer.from_pretrained(checkpoint.model, **more)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"the tokenizer of {checkpoint.model} does not load: {shortened(error)}"
+        ) from error
+
+
+def _check_vllm() -> None:
+    if find_spec("vllm") is None:
+        raise InputError(
+            "vLLM is not installed: pip install 'prm-factory[gpu]' (or [cpu]), or take "
+            "--backend transformers for a discriminative model"
+        )
+
+
+def _with_remote_code(args: Mapping[str, Any] | None, trust: bool) -> Mapping[str, Any] | None:
+    return {**(args or {}), "trust_remote_code": True} if trust else args

@@ -1,0 +1,143 @@
+"""What a submitted job brings along: its file, and what it names by relative paths. No more.
+
+Relative paths that exist beside the job file are shipped, and the shipped job file names the
+copies. Absolute paths, URLs and Hub ids mean what they mean on the cluster.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from factory.bounded_yaml import read_yaml
+from factory.errors import InputError
+from factory.job import ROLES, load_job
+
+JOB_FILE = "job.yaml"
+TOKEN_FILE = ".hf_token"
+MAX_BYTES = 200 << 20
+"""Of everything together: Ray keeps it in the memory of the head node, and takes 512 MiB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shipped:
+    """A file or folder that a field of the job names."""
+
+    field: str
+    source: Path
+    name: str
+    """Where it lies in the bundle."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A folder ready to be sent."""
+
+    folder: Path
+    digest: str
+    """Names every byte of it but a token's."""
+    num_bytes: int
+    shipped: tuple[Shipped, ...]
+
+
+def make_bundle(job_file: Path, folder: Path, *, hf_token: str | None = None) -> Bundle:
+    """Copies a job and what it needs into an empty folder.
+
+    Raises InputError for a job file that would be refused there too, and for one that names more
+    than a job can bring along.
+    """
+    load_job(job_file)
+    _, content = read_yaml(job_file.read_text(encoding="utf-8"))
+    shipped = tuple(_relative(content, job_file.parent))
+    num_bytes = sum(_checked_size(one) for one in shipped)
+    if num_bytes > MAX_BYTES:
+        raise InputError(f"{_megabytes(num_bytes)} are too much to send: {_INSTEAD}")
+    for one in shipped:
+        _copy(one, folder / one.name)
+    text = yaml.safe_dump(_renamed(content, shipped), sort_keys=False, allow_unicode=True)
+    (folder / JOB_FILE).write_text(text, encoding="utf-8")
+    digest = _digest(folder)
+    if hf_token:
+        token = folder / TOKEN_FILE
+        token.touch(mode=0o600)
+        token.write_text(hf_token, encoding="utf-8")
+    return Bundle(folder=folder, digest=digest, num_bytes=num_bytes, shipped=shipped)
+
+
+_INSTEAD = (
+    f"a job can bring {MAX_BYTES >> 20} MB along; put it on storage that the cluster sees and "
+    "name it by its absolute path"
+)
+
+
+def _relative(content: dict[str, Any], beside: Path) -> Iterator[Shipped]:
+    for field, name in _paths(content):
+        path = Path(name).expanduser()
+        if path.is_absolute() or "://" in name:
+            continue
+        if (beside / path).exists():
+            source = (beside / path).resolve()
+            yield Shipped(field=field, source=source, name=f"inputs/{field}/{source.name}")
+        elif field == "recipe" and name.endswith(".py"):
+            raise InputError(f"recipe file {beside / path} does not exist")
+
+
+def _paths(content: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The fields that may name a file, with what they say."""
+    for section, key in (("problems", "path"), *((role, "model") for role in ROLES)):
+        if isinstance(content.get(section), dict):
+            yield f"{section}.{key}", str(content[section][key])
+    if str(content.get("recipe", "")).endswith(".py"):
+        yield "recipe", str(content["recipe"])
+
+
+def _checked_size(one: Shipped) -> int:
+    size = sum(file.stat().st_size for file in _files(one.source))
+    if size > MAX_BYTES:
+        kind = "model" if one.field.endswith(".model") else "file"
+        raise InputError(
+            f"{one.field}: the {kind} {one.source} has {_megabytes(size)}: {_INSTEAD}"
+            + (", or take a Hub id" if kind == "model" else "")
+        )
+    return size
+
+
+def _files(source: Path) -> list[Path]:
+    return sorted(f for f in source.rglob("*") if f.is_file()) if source.is_dir() else [source]
+
+
+def _copy(one: Shipped, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    if one.source.is_dir():
+        shutil.copytree(one.source, to, dirs_exist_ok=True)
+    else:
+        shutil.copyfile(one.source, to)
+
+
+def _renamed(content: dict[str, Any], shipped: tuple[Shipped, ...]) -> dict[str, Any]:
+    """The job with its fields naming the copies. Aliased sections are apart from here on."""
+    found = {k: dict(v) if isinstance(v, dict) else v for k, v in content.items()}
+    for one in shipped:
+        section, _, key = one.field.partition(".")
+        if key:
+            found[section][key] = one.name
+        else:
+            found[section] = one.name
+    return found
+
+
+def _digest(folder: Path) -> str:
+    state = hashlib.blake2b(digest_size=8)
+    for file in _files(folder):
+        with file.open("rb") as opened:
+            content = hashlib.file_digest(opened, "sha256").hexdigest()
+        state.update(f"{file.relative_to(folder)} {content}\n".encode())
+    return state.hexdigest()
+
+
+def _megabytes(num_bytes: int) -> str:
+    return f"{num_bytes / (1 << 20):,.1f} MB"

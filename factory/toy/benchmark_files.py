@@ -1,0 +1,147 @@
+"""The toy world's own benchmarks: `python -m factory.toy.benchmark_files --out DIR`.
+
+Two files of solutions that the shipped solver sampled for held-out problems, judged by the oracle:
+
+- `processbench.jsonl`, in the format of Qwen/ProcessBench (arXiv 2412.06559): one solution a
+  problem, for every family as many with an error as without one;
+- `best_of_8.jsonl`: problems with eight solutions each and whether each ends in the right answer.
+
+A row's id names its problem: `problem_of` restores it, so every label can be worked out again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from factory.toy import MODEL_DIR
+from factory.toy.lines import read_answer
+from factory.toy.measure import prompt_of
+from factory.toy.oracle import first_error, judge
+from factory.toy.sampling import Sampler, load_sampler
+from factory.toy.world import ToyProblem, make_problem, make_problems
+
+BENCHMARK_DIR = Path(__file__).parent / "benchmarks"
+PROCESSBENCH = BENCHMARK_DIR / "processbench.jsonl"
+BEST_OF_8 = BENCHMARK_DIR / "best_of_8.jsonl"
+GENERATOR = "toy-solver"
+TEMPERATURE = 0.8
+SUBSETS = {"W": "word", "M": "machine", "E": "equation"}
+LEVELS = (3, 4, 5)
+"""Where the solver is right often and wrong often; at lower levels there is little to find."""
+PROCESSBENCH_SEED, BEST_OF_SEED = 51_000, 52_000
+SOLUTIONS_PER_SUBSET = 140
+NUM_BEST_OF_PROBLEMS = 360
+NUM_SOLUTIONS = 8
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def problem_of(row_id: str) -> ToyProblem:
+    """The problem that an id such as `word-3-1234567` names."""
+    subset, level, seed = row_id.split("-")[:3]
+    family = next(f for f, name in SUBSETS.items() if name == subset)
+    return make_problem(family, int(level), int(seed))
+
+
+def benchmark_questions() -> frozenset[str]:
+    """Every question of the shipped files: nothing that is measured on them may train on one."""
+    rows = [row for path in (PROCESSBENCH, BEST_OF_8) for row in read_rows(path)]
+    return frozenset(row["problem"] for row in rows)
+
+
+def is_solved(problem: ToyProblem, steps: Sequence[str]) -> bool:
+    """The last step boxes the right answer."""
+    return "\\boxed" in steps[-1] and judge(problem, steps)[-1].is_true
+
+
+def processbench_row(problem: ToyProblem, steps: Sequence[str]) -> dict[str, Any]:
+    error = first_error(judge(problem, steps))
+    return {
+        "id": _name(problem),
+        "generator": GENERATOR,
+        "problem": problem.question,
+        "steps": list(steps),
+        "final_answer_correct": is_solved(problem, steps),
+        "label": -1 if error is None else error,
+    }
+
+
+def best_of_row(problem: ToyProblem, solutions: Sequence[Sequence[str]]) -> dict[str, Any]:
+    return {
+        "problem_id": _name(problem),
+        "problem": problem.question,
+        "reference_answer": problem.answer,
+        "solutions": [
+            {
+                "steps": list(steps),
+                "answer": _answer(steps),
+                "is_correct": is_solved(problem, steps),
+            }
+            for steps in solutions
+        ],
+    }
+
+
+def balance(rows: Sequence[dict[str, Any]], num_per_subset: int) -> list[dict[str, Any]]:
+    """The first rows of every subset, half of them with an error and half without."""
+    taken: Counter[tuple[str, bool]] = Counter()
+    kept = []
+    for row in rows:
+        kind = (row["id"].split("-")[0], row["label"] < 0)
+        if taken[kind] < num_per_subset // 2:
+            taken[kind] += 1
+            kept.append(row)
+    return sorted(kept, key=lambda row: list(SUBSETS.values()).index(row["id"].split("-")[0]))
+
+
+def sample_solutions(
+    sampler: Sampler, problems: Sequence[ToyProblem], num_solutions: int, seed: int
+) -> Iterator[list[tuple[str, ...]]]:
+    """For every problem what the model writes, as steps."""
+    prompts = [prompt_of(problem) for problem in problems for _ in range(num_solutions)]
+    completions = iter(sampler(prompts, TEMPERATURE, seed * 1000))
+    for _ in problems:
+        yield [tuple(next(completions).text.split("\n\n")) for _ in range(num_solutions)]
+
+
+def _name(problem: ToyProblem) -> str:
+    return f"{SUBSETS[problem.family]}-{problem.level}-{problem.seed}"
+
+
+def _answer(steps: Sequence[str]) -> str | None:
+    value = read_answer(steps[-1])
+    return None if value is None else str(value)
+
+
+def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    print(f"{path}: {len(rows)} rows, {path.stat().st_size / 1e3:.0f} kB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=BENCHMARK_DIR)
+    out = parser.parse_args().out
+    out.mkdir(parents=True, exist_ok=True)
+    best_of = make_problems(NUM_BEST_OF_PROBLEMS, BEST_OF_SEED, LEVELS)
+    known = {problem.question for problem in best_of}
+    others = make_problems(12 * SOLUTIONS_PER_SUBSET, PROCESSBENCH_SEED, LEVELS)
+    others = [problem for problem in others if problem.question not in known]
+    sampler = load_sampler(MODEL_DIR)
+    solutions = sample_solutions(sampler, best_of, NUM_SOLUTIONS, BEST_OF_SEED)
+    pairs = zip(best_of, solutions, strict=True)
+    _write(out / BEST_OF_8.name, [best_of_row(problem, written) for problem, written in pairs])
+    single = sample_solutions(sampler, others, 1, PROCESSBENCH_SEED)
+    rows = [processbench_row(p, written[0]) for p, written in zip(others, single, strict=True)]
+    _write(out / PROCESSBENCH.name, balance(rows, SOLUTIONS_PER_SUBSET))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Process reward models from published labels: layouts, targets, trainers."""

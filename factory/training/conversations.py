@@ -1,0 +1,178 @@
+"""Conversations as token ids with a label on what the model has to write, and on nothing else.
+
+Loss is on the assistant's turns and the token that ends each. Inside them what the interpreter
+printed is masked, heading and fences included: the model did not write it, and at inference it is
+put there for it. Where a turn stands in the chat is found in the rendered text, so any template
+does that repeats what was said.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from factory.core.teachers.genprm_checks import CODE_OUTPUT, FENCE
+from factory.core.teachers.thinkprm import ThinkPrmForm
+from factory.errors import InputError
+from factory.training.examples import TOO_LONG, Tally
+from factory.training.layouts import LayoutError, rendered
+from factory.training.settings import ERROR, GENPRM, THINKPRM, TRUNCATE_AT_STEP, TrainSettings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+UNTRAINED = -100
+THINK = "<think>"
+COLUMNS = ("conversations", "problem", "prefix_steps", "cot")
+NO_ANSWER = "no turn of the assistant at the end"
+CHANGED = "the chat template changes what was said"
+
+Messages = Sequence[Mapping[str, str]]
+
+
+class TokenExample(TypedDict):
+    """`labels` are the ids themselves where the model learns to write them, else -100."""
+
+    input_ids: list[int]
+    labels: list[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A range of characters."""
+
+    start: int
+    end: int
+
+
+def form_of(row: Mapping[str, Any]) -> str:
+    """Which form a row of rationales has. Raises InputError for neither."""
+    if row.get("conversations"):
+        return GENPRM
+    if row.get("cot"):
+        return THINKPRM
+    raise InputError(
+        "generative models learn from conversations, or from problem, prefix_steps and cot: "
+        "choose --part rationales of a dataset made with a teacher"
+    )
+
+
+def messages_of(row: Mapping[str, Any], form: str) -> Messages:
+    """A row as a chat that the assistant ends; ThinkPRM's question is what a scorer will ask."""
+    if form == GENPRM:
+        return list(row["conversations"])
+    prompt = ThinkPrmForm().prompt(row["problem"], row["prefix_steps"])
+    asked = [{"role": m.role, "content": m.content} for m in prompt.messages]
+    return [*asked, {"role": "assistant", "content": row["cot"]}]
+
+
+def executed_output(text: str) -> Iterator[Span]:
+    """Where executed output stands in a text: from its heading to the line after its block."""
+    parts = text.split(FENCE)
+    ends, position = [], 0
+    for part in parts:
+        position += len(part)
+        ends.append(position)
+        position += len(FENCE)
+    for i in range(2, len(parts) - 2, 2):
+        if parts[i].strip().lower() == CODE_OUTPUT.lower():
+            end = ends[i + 1] + len(FENCE)
+            end += text.startswith("\n", end)
+            yield Span(start=ends[i - 1] + len(FENCE) + parts[i].index("["), end=end)
+
+
+def encode_conversation(tokenizer: "PreTrainedTokenizerBase", messages: Messages) -> TokenExample:
+    """Ids and labels of a chat that ends with the assistant's turn.
+
+    Raises LayoutError where the template does not repeat what was said.
+    """
+    if not messages or messages[-1]["role"] != "assistant":
+        raise LayoutError(NO_ANSWER)
+    end = tokenizer.eos_token
+    assert isinstance(end, str), "a model that writes text has an end"
+    text = rendered(tokenizer, [dict(m) for m in messages[:-1]], asks=True)
+    spans, cursor = [], 0
+    for message in messages[:-1]:
+        content = message["content"].strip()
+        start = text.find(content, cursor)
+        if start < 0:
+            raise LayoutError(CHANGED)
+        cursor = start + len(content)
+        if message["role"] == "assistant":
+            spans += _trained(content, start, len(end) if text.startswith(end, cursor) else 0)
+    answer = messages[-1]["content"].strip()
+    if text.rstrip().endswith(THINK) and answer.startswith(THINK):
+        answer = answer.removeprefix(THINK).lstrip("\n")
+    spans += _trained(answer, len(text), len(end))
+    return _labelled(tokenizer, text + answer + end, spans)
+
+
+def _trained(content: str, start: int, end_length: int) -> Iterator[Span]:
+    """The parts of a turn that the model has to write; positions count from `start`."""
+    position = 0
+    for output in executed_output(content):
+        yield Span(start=start + position, end=start + output.start)
+        position = output.end
+    yield Span(start=start + position, end=start + len(content) + end_length)
+
+
+def _labelled(
+    tokenizer: "PreTrainedTokenizerBase", text: str, spans: Sequence[Span]
+) -> TokenExample:
+    """A token is learnt if all its characters lie in one span."""
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    ids, offsets = list(encoded["input_ids"]), encoded["offset_mapping"]
+    labels = [UNTRAINED] * len(ids)
+    waiting = iter(spans)
+    span = next(waiting, None)
+    for i, (start, end) in enumerate(offsets):
+        while span is not None and start >= span.end:
+            span = next(waiting, None)
+        if span is not None and span.start <= start < end <= span.end:
+            labels[i] = ids[i]
+    return TokenExample(input_ids=ids, labels=labels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationMaker:
+    """Makes examples of published rationales; everything but the row is fixed for a run."""
+
+    tokenizer: "PreTrainedTokenizerBase"
+    settings: TrainSettings
+    form: str
+    max_length: int
+
+    def __call__(self, row: Mapping[str, Any], tally: Tally) -> TokenExample | None:
+        """The row's example, `None` where it is dropped; counted either way."""
+        tally.num_rows += 1
+        try:
+            example = self._example(messages_of(row, self.form), tally)
+        except LayoutError as error:
+            tally.dropped[str(error)] += 1
+            return None
+        if example is None:
+            tally.dropped[TOO_LONG] += 1
+            return None
+        tally.num_examples += 1
+        tally.num_tokens += len(example["input_ids"])
+        tally.num_trained_tokens += sum(label != UNTRAINED for label in example["labels"])
+        return example
+
+    def _example(self, messages: Messages, tally: Tally) -> TokenExample | None:
+        """Whole, or cut after the last of the assistant's turns that fits; `None` if none does."""
+        example = encode_conversation(self.tokenizer, messages)
+        if len(example["input_ids"]) <= self.max_length:
+            return example
+        if self.settings.too_long == ERROR:
+            raise InputError(
+                f"row {tally.num_rows:,} of the data has {len(example['input_ids']):,} tokens, "
+                f"more than {self.max_length:,}: raise --max-length, or choose --too-long drop"
+            )
+        if self.settings.too_long == TRUNCATE_AT_STEP:
+            for stop in range(len(messages) - 1, 0, -1):
+                if messages[stop - 1]["role"] != "assistant":
+                    continue
+                example = encode_conversation(self.tokenizer, messages[:stop])
+                if len(example["input_ids"]) <= self.max_length:
+                    tally.num_truncated += 1
+                    return example
+        return None

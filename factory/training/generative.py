@@ -1,0 +1,128 @@
+"""Trains a model that writes its judgements, by TRL's SFTTrainer on ids and labels of our own.
+
+Examples are padded, not packed, for the reason `factory.training.discriminative` gives.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+from transformers import TrainerCallback, set_seed
+from trl import SFTConfig, SFTTrainer
+
+from factory.errors import InputError
+from factory.training.arguments import training_arguments
+from factory.training.conversations import COLUMNS, ConversationMaker, form_of, messages_of
+from factory.training.models import (
+    load_language_model,
+    load_tokenizer,
+    max_length_of,
+    with_adapters,
+)
+from factory.training.outcome import Say, Trained, finish
+from factory.training.prm_file import GENERATIVE, PrmFile
+from factory.training.run_folder import (
+    check_folder,
+    last_checkpoint,
+    package_versions,
+    write_run,
+)
+from factory.training.settings import THINKPRM, TRUNCATE_AT_STEP, TrainSettings
+from factory.training.sources import open_source
+from factory.training.training_sets import (
+    ExampleStream,
+    LengthSampler,
+    is_streamed,
+    steps_for,
+    training_set,
+)
+
+SCHEMA = pa.schema({"input_ids": pa.list_(pa.int32()), "labels": pa.list_(pa.int32())})
+
+
+def train_generative(
+    settings: TrainSettings, say: Say, callbacks: Sequence[TrainerCallback] = ()
+) -> Trained:
+    """Trains and saves; the schedule is that of the rows' form. See `factory.training.train`."""
+    part = settings.part_name
+    source = open_source(settings.data, part=part, split=settings.split, columns=COLUMNS)
+    first = next(source.rows(), None)
+    if first is None:
+        raise InputError(f"nothing to learn from: {settings.data} has no rows in {part}")
+    form = form_of(first)
+    settings = settings.with_schedule(form)
+    if form == THINKPRM and settings.too_long == TRUNCATE_AT_STEP:
+        raise InputError("a chain that is cut judges nothing: choose --too-long drop or error")
+    check_folder(settings, source.origin)
+    tokenizer = load_tokenizer(settings.model)
+    if tokenizer.eos_token is None:
+        raise InputError(f"the tokenizer of {settings.model} has no token that ends a text")
+    make = ConversationMaker(
+        tokenizer=tokenizer, settings=settings, form=form, max_length=max_length_of(settings)
+    )
+    steps = steps_for(settings, source) if is_streamed(settings, source) else settings.max_steps
+    arguments = SFTConfig(
+        **training_arguments(settings, steps),
+        max_length=None,
+        packing=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+    )
+    with arguments.main_process_first(local=False):
+        data = training_set(source, make, SCHEMA, settings)
+        write_run(settings, source.origin)
+    set_seed(settings.seed)
+    model: Any = load_language_model(settings)
+    if settings.lora_rank:
+        model = with_adapters(model, settings, task="CAUSAL_LM")
+    trainer = TextTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=_for_trl(data.dataset),
+        processing_class=tokenizer,
+        callbacks=list(callbacks),
+    )
+    trainer.order = (settings.batch_size or 1, settings.seed)
+    trainer.train(resume_from_checkpoint=last_checkpoint(settings))
+    tally = data.tally()
+    for line in tally.lines():
+        say(line)
+    prm = PrmFile(
+        kind=GENERATIVE,
+        form=form,
+        system=_system_of(first, form),
+        data={**source.origin, "counts": tally.as_json()},
+        settings=settings.learnt_from(),
+        versions=package_versions(),
+    )
+    return finish(trainer, settings, prm, say)
+
+
+class TextTrainer(SFTTrainer):
+    """SFTTrainer with the order of `LengthSampler`."""
+
+    order: tuple[int, int] = (1, 0)
+    """Batch size and seed."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthSampler | None:
+        dataset = self.train_dataset if train_dataset is None else train_dataset
+        if not hasattr(dataset, "__len__"):
+            return None
+        batch_size, seed = self.order
+        lengths = [len(ids) for ids in dataset["input_ids"]]
+        return LengthSampler(lengths, batch_size=batch_size, seed=seed)
+
+
+def _for_trl(dataset: Any) -> Any:
+    """A stream as TRL wants it: a dataset of `datasets`, not of torch."""
+    if not isinstance(dataset, ExampleStream):
+        return dataset
+    from datasets import Features, IterableDataset
+
+    return IterableDataset.from_generator(
+        dataset.__iter__, features=Features.from_arrow_schema(SCHEMA)
+    )
+
+
+def _system_of(row: Mapping[str, Any], form: str) -> str | None:
+    first = messages_of(row, form)[0]
+    return first["content"] if first["role"] == "system" else None

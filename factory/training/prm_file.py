@@ -1,0 +1,70 @@
+"""`prm.json` beside a model's config.json: what a scorer has to know to use the model as a PRM."""
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from factory.errors import InputError, shortened
+from factory.training.layouts import Layout
+from schemas.manifest import write_atomically
+
+PRM_FILE = "prm.json"
+DISCRIMINATIVE, GENERATIVE = "discriminative", "generative"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrmFile:
+    """A PRM's layout or form, and what it was trained on."""
+
+    kind: str
+    """"discriminative": two classes at each separator. "generative": a text with judgements."""
+    layout: str | None = None
+    """The name of the layout; null for a generative model. So are `separator` and `good_label`."""
+    separator: str | None = None
+    system: str | None = None
+    """Null sends no system message."""
+    good_label: int | None = None
+    """The class whose softmax probability is that of a good step."""
+    form: str | None = None
+    """"genprm" or "thinkprm" for a generative model, else null."""
+    data: dict[str, Any] = field(default_factory=dict)
+    """Where the labels came from, their digest and kind, and what became of the rows."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.kind not in (DISCRIMINATIVE, GENERATIVE):
+            raise ValueError(f"no kind {self.kind!r} of PRM: {DISCRIMINATIVE} or {GENERATIVE}")
+        needed = ("layout", "separator", "good_label") if self.kind == DISCRIMINATIVE else ("form",)
+        if missing := [name for name in needed if getattr(self, name) is None]:
+            raise ValueError(f"a {self.kind} PRM needs {', '.join(missing)}")
+
+    @property
+    def as_layout(self) -> Layout:
+        """The layout of a discriminative model."""
+        assert self.layout is not None
+        assert self.separator is not None
+        return Layout(name=self.layout, separator=self.separator, system=self.system)
+
+
+def read_prm_file(folder: Path) -> PrmFile | None:
+    """What is written beside a model, `None` where there is no `prm.json`.
+
+    Fields this version does not know are left out. Raises InputError for a damaged file.
+    """
+    path = folder / PRM_FILE
+    if not path.is_file():
+        return None
+    known = {entry.name for entry in fields(PrmFile)}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return PrmFile(**{name: value for name, value in content.items() if name in known})
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is damaged: {shortened(error)}; train again") from error
+
+
+def write_prm_file(folder: Path, prm: PrmFile) -> None:
+    """Puts the file in place in one step."""
+    text = json.dumps(asdict(prm), indent=2, ensure_ascii=False)
+    write_atomically(folder / PRM_FILE, f"{text}\n")

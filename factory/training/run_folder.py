@@ -1,0 +1,72 @@
+"""A run's folder: checkpoints while it trains, the finished model and prm.json afterwards.
+
+OUT/run.json             what the weights depend on: a run is resumed under the same only
+OUT/examples.arrow       the examples, while it trains
+OUT/checkpoints/         what transformers' Trainer resumes from
+OUT/adapter/             with LoRA: the adapters alone
+OUT/config.json, ...     the finished model, adapters merged; prm.json is written last
+"""
+
+import importlib.metadata
+import json
+from pathlib import Path
+from typing import Any
+
+from factory.errors import InputError, shortened
+from factory.training.prm_file import PRM_FILE
+from factory.training.settings import TrainSettings
+from schemas.manifest import write_atomically
+
+RUN_FILE = "run.json"
+PACKAGES = ("prm-factory", "torch", "transformers", "accelerate", "peft", "trl", "datasets")
+
+
+def checkpoints_in(out: Path) -> Path:
+    return out / "checkpoints"
+
+
+def check_folder(settings: TrainSettings, origin: dict[str, Any]) -> None:
+    """Refuses a folder that holds another run, or one to be resumed without `resume`."""
+    out = settings.out
+    if (out / PRM_FILE).exists():
+        raise InputError(f"{out} holds a finished model: name another folder with --out")
+    path = out / RUN_FILE
+    if not path.exists():
+        if out.exists() and any(out.iterdir()):
+            raise InputError(f"{out} is not empty: name another folder with --out")
+        return
+    if not settings.resume:
+        raise InputError(f"{out} holds an unfinished run: add --resume, or name another folder")
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: {shortened(error)}: name another --out") from error
+    now = json.loads(_run_text(settings, origin))
+    for name in sorted(now.keys() | before.keys()):
+        if now.get(name) != before.get(name):
+            raise InputError(
+                f"{out} was begun with {name} {before.get(name)!r}, not {now.get(name)!r}: "
+                "resume it as it was begun, or name another folder with --out"
+            )
+
+
+def write_run(settings: TrainSettings, origin: dict[str, Any]) -> None:
+    write_atomically(settings.out / RUN_FILE, _run_text(settings, origin))
+
+
+def last_checkpoint(settings: TrainSettings) -> str | None:
+    """The newest complete checkpoint of a run that is resumed; `None` starts from the beginning."""
+    from transformers.trainer_utils import get_last_checkpoint
+
+    folder = checkpoints_in(settings.out)
+    return get_last_checkpoint(str(folder)) if settings.resume and folder.is_dir() else None
+
+
+def package_versions() -> dict[str, str]:
+    """The versions that made a model."""
+    return {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
+def _run_text(settings: TrainSettings, origin: dict[str, Any]) -> str:
+    content = {**settings.learnt_from(), "origin": origin}
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"

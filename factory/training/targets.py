@@ -1,0 +1,175 @@
+"""What is to be learnt at each step: mass for good and mass for bad, nothing where it is masked.
+
+With P the model's probability that a step is good, its loss is -[a log P + b log(1 - P)], and the
+three kinds of label differ in a and b alone:
+
+| labels | a | b | |
+|---|---|---|---|
+| hard | 1 or 0 | 0 or 1 | cross-entropy (arXiv 2312.08935) |
+| soft | s | 1 - s | cross-entropy against the MC score or posterior mean s |
+| counts | c | n - c | log-likelihood of c right ones among n rollouts, a Bernoulli draw each |
+
+A batch's loss is the sum over its steps divided by the sum of a + b. So with counts a rollout is
+what has weight 1, not a step: 128 rollouts teach 16 times as much as 8, and the gradient is that of
+the likelihood of all of them. With the same number at each step it is that of soft labels.
+
+The last step of a solution has a known outcome and no rollouts. Its outcome is certain, so with
+counts it gets the weight of the solution's average step (1 if none was rolled out).
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from factory.training.settings import COUNTS, HARD, MASK, TrainSettings
+from schemas.records import StopReason
+
+NO_LABEL = "no label"
+UNDECIDED = "undecided"
+AFTER_ERROR = "after the first error"
+NO_ROLLOUTS = "no rollouts"
+NO_SCORE = "no score"
+COLUMNS = (
+    "prompt", "completions", "labels", "unlabelled_steps", "step_labels", "mc_scores",
+    "value_means", "num_rollouts", "num_correct", "stop_reasons", "p_good", "is_decided",
+    "solution_id",
+)  # fmt: skip
+"""The columns that are read; a dataset without the evidence has the first three."""
+
+
+class TargetError(ValueError):
+    """A row that contradicts itself or lacks what the labels are made from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The two masses of one step; both 0 where it is masked."""
+
+    good: float = 0.0
+    bad: float = 0.0
+
+    @property
+    def mass(self) -> float:
+        return self.good + self.bad
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledSteps:
+    """A solution with a target for each of its steps."""
+
+    problem: str
+    steps: tuple[str, ...]
+    targets: tuple[Target, ...]
+    masked: Counter[str]
+    """How many steps have no target, by reason."""
+
+
+def labelled_steps(row: Mapping[str, Any], settings: TrainSettings) -> LabelledSteps:
+    """The targets of a published row, or of one with `prompt`, `completions` and `labels` only.
+
+    `settings.after_error` masks, by default, what stands behind the first bad step. So trained
+    Qwen2.5-Math-PRM (arXiv 2501.07301 removes these steps); PRM800K has no ratings there, and
+    ProcessBench asks for the first error alone. "keep" is Math-Shepherd's way: there a step's label
+    says whether the solution can still be saved.
+
+    Raises TargetError for lists of different lengths and missing columns.
+    """
+    steps = (*row["completions"], *(row.get("unlabelled_steps") or ()))
+    hard = _hard_labels(row, len(steps))
+    targets = _TARGETS[settings.labels](row, hard, settings)
+    reasons = _reasons(row, hard, settings)
+    masked: Counter[str] = Counter()
+    kept: list[Target] = []
+    for target, reason in zip(targets, reasons, strict=True):
+        why = reason or (target if isinstance(target, str) else None)
+        masked.update([why] if why else [])
+        kept.append(Target() if why or isinstance(target, str) else target)
+    return LabelledSteps(problem=row["prompt"], steps=steps, targets=tuple(kept), masked=masked)
+
+
+def _hard_labels(row: Mapping[str, Any], num_steps: int) -> list[bool | None]:
+    name = "labels" if row.get("step_labels") is None else "step_labels"
+    labels = _list(row, name, num_steps)
+    if any(label not in (True, False, None) for label in labels):
+        raise TargetError(f"{name} are neither true, false nor null in {_name(row)}")
+    return [None if label is None else bool(label) for label in labels]
+
+
+def _reasons(
+    row: Mapping[str, Any], hard: Sequence[bool | None], settings: TrainSettings
+) -> list[str | None]:
+    """Why a step is masked whatever its target is; `None` where it is not."""
+    reasons: list[str | None] = [None] * len(hard)
+    if settings.undecided == MASK and row.get("is_decided") is not None:
+        decided = _list(row, "is_decided", len(hard))
+        reasons = [UNDECIDED if is_decided is False else None for is_decided in decided]
+    if settings.after_error == MASK and False in hard:
+        behind = hard.index(False) + 1
+        reasons[behind:] = [AFTER_ERROR] * len(hard[behind:])
+    return reasons
+
+
+def _hard_targets(
+    row: Mapping[str, Any], hard: Sequence[bool | None], settings: TrainSettings
+) -> list[Target | str]:
+    weights = [1.0] * len(hard)
+    if settings.weigh_by_probability:
+        p_good = _list(row, "p_good", len(hard))
+        weights = [
+            1.0 if p is None else float(p) if label else 1.0 - float(p)
+            for label, p in zip(hard, p_good, strict=True)
+        ]
+    return [
+        NO_LABEL if label is None else Target(good=weight * label, bad=weight * (not label))
+        for label, weight in zip(hard, weights, strict=True)
+    ]
+
+
+def _soft_targets(
+    row: Mapping[str, Any], hard: Sequence[bool | None], settings: TrainSettings
+) -> list[Target | str]:
+    scores = _list(row, settings.soft_from or _best_scores(row), len(hard))
+    return [NO_SCORE if s is None else Target(good=s, bad=1.0 - s) for s in scores]
+
+
+def _best_scores(row: Mapping[str, Any]) -> str:
+    means = row.get("value_means")
+    return "mc_scores" if means is None or all(mean is None for mean in means) else "value_means"
+
+
+def _count_targets(
+    row: Mapping[str, Any], hard: Sequence[bool | None], settings: TrainSettings
+) -> list[Target | str]:
+    rollouts = _list(row, "num_rollouts", len(hard))
+    correct = _list(row, "num_correct", len(hard))
+    reasons = _list(row, "stop_reasons", len(hard))
+    scores = _list(row, "mc_scores", len(hard))
+    some = [n for n in rollouts if n]
+    average = sum(some) / len(some) if some else 1.0
+    targets: list[Target | str] = []
+    for n, c, reason, score in zip(rollouts, correct, reasons, scores, strict=True):
+        if n:
+            targets.append(Target(good=float(c), bad=float(n - c)))
+        elif reason == StopReason.KNOWN_OUTCOME and score is not None:
+            targets.append(Target(good=average * score, bad=average * (1.0 - score)))
+        else:
+            targets.append(NO_ROLLOUTS)
+    return targets
+
+
+def _list(row: Mapping[str, Any], name: str, num_steps: int) -> list[Any]:
+    values = row.get(name)
+    if values is None:
+        raise TargetError(f"there is no column {name}: choose other --labels")
+    if len(values) != num_steps:
+        raise TargetError(f"{len(values)} {name} for {num_steps} steps in {_name(row)}")
+    return list(values)
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    identity = row.get("solution_id")
+    return f"solution {identity}" if identity else f"a solution of {row['prompt'][:60]!r}"
+
+
+_TARGETS = {HARD: _hard_targets, "soft": _soft_targets, COUNTS: _count_targets}

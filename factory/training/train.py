@@ -1,0 +1,34 @@
+"""`train`: from labels to a process reward model in a folder."""
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from factory.training.outcome import Say, Trained
+from factory.training.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
+
+
+def train(
+    settings: TrainSettings, say: Say = print, callbacks: Sequence["TrainerCallback"] = ()
+) -> Trained:
+    """Trains the PRM the settings describe and saves it to their `out`, complete with prm.json.
+
+    Every process of a multi-GPU run calls this; the main one writes, and alone says something.
+    Raises InputError for data, models and settings that do not go together.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        say = _nothing
+    if settings.is_generative:
+        from factory.training.generative import train_generative
+
+        return train_generative(settings, say, callbacks)
+    from factory.training.discriminative import train_discriminative
+
+    return train_discriminative(settings.with_schedule(None), say, callbacks)
+
+
+def _nothing(line: str) -> None:
+    """What the other processes say."""

@@ -1,0 +1,158 @@
+"""Training sets: all examples made first and kept in a file, or made while they are streamed."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import torch
+from torch.utils.data import IterableDataset, Sampler
+
+from factory.errors import InputError
+from factory.training.examples import Tally
+from factory.training.outcome import EXAMPLES
+from factory.training.settings import TrainSettings
+from factory.training.sources import Source
+
+MakeExample = Callable[[Mapping[str, Any], Tally], Mapping[str, Any] | None]
+EXAMPLES_WRITTEN_TOGETHER = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSet:
+    """Examples, and a function that says what became of the rows read so far."""
+
+    dataset: Any
+    tally: Callable[[], Tally]
+
+
+def is_streamed(settings: TrainSettings, source: Source) -> bool:
+    """Whether examples are made while training."""
+    return source.is_remote if settings.streaming is None else settings.streaming
+
+
+def steps_for(settings: TrainSettings, source: Source) -> int:
+    """How many steps a stream gets. Raises InputError where nobody knows how long it is.
+
+    Rows that are dropped count too: the last pass then begins again a little.
+    """
+    if settings.max_steps is not None:
+        return settings.max_steps
+    if source.num_rows is None:
+        raise InputError("nobody says how many rows the stream has: add --max-steps")
+    assert settings.epochs is not None
+    assert settings.batch_size is not None
+    return max(1, math.ceil(source.num_rows * settings.epochs / settings.batch_size))
+
+
+def training_set(
+    source: Source, make: MakeExample, schema: pa.Schema, settings: TrainSettings
+) -> TrainingSet:
+    """A stream, or a file in the run's folder that the main process writes and all map."""
+    if is_streamed(settings, source):
+        stream = ExampleStream(source, make, seed=settings.seed, buffer=settings.shuffle_buffer)
+        return TrainingSet(dataset=stream, tally=lambda: stream.tally)
+    from accelerate import PartialState
+    from datasets import Dataset
+
+    tally, path = Tally(), settings.out / EXAMPLES
+    if PartialState().is_main_process:
+        tally = write_examples(source, make, schema, path)
+    return TrainingSet(dataset=Dataset.from_file(str(path)), tally=lambda: tally)
+
+
+def write_examples(source: Source, make: MakeExample, schema: pa.Schema, path: Path) -> Tally:
+    """Makes every example and writes them as one Arrow file.
+
+    Raises InputError, and leaves nothing, when there is no example.
+    """
+    tally = Tally()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    try:
+        with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_stream(file, schema) as stream:
+            waiting: list[Mapping[str, Any]] = []
+            for example in _examples(source.rows(), make, tally):
+                waiting.append(example)
+                if len(waiting) == EXAMPLES_WRITTEN_TOGETHER:
+                    stream.write_batch(pa.RecordBatch.from_pylist(waiting, schema=schema))
+                    waiting.clear()
+            stream.write_batch(pa.RecordBatch.from_pylist(waiting, schema=schema))
+        check_any(tally)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return tally
+
+
+class ExampleStream(IterableDataset):
+    """Examples without an end: pass after pass over the rows, each in an order of its own.
+
+    Without an end, because a run over a stream ends by its number of steps, and a resumed one then
+    skips what was seen whatever pass it was in. The tally counts the first pass.
+    """
+
+    def __init__(self, source: Source, make: MakeExample, *, seed: int, buffer: int) -> None:
+        self._source = source
+        self._make = make
+        self._seed = seed
+        self._buffer = buffer
+        self.tally = Tally()
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        tally = self.tally = Tally()
+        turn = 0
+        while True:
+            rows = self._source.rows(self._seed + turn, self._buffer)
+            yield from _examples(rows, self._make, tally)
+            check_any(tally)
+            turn += 1
+            tally = Tally()
+
+
+class LengthSampler(Sampler[int]):
+    """An order for each pass, from seed and pass alone, in which neighbours are about as long.
+
+    Examples are shuffled and cut into the optimizer's batches, and each batch is sorted, so that
+    its micro-batches hold examples of one length. Batches as a whole are not sorted by length:
+    where steps behind the first error are left out, the short examples are those with an error,
+    and batches would swing between good and bad.
+
+    A resumed run meets the batches that the interrupted one would have met.
+    """
+
+    def __init__(self, lengths: list[int], *, batch_size: int, seed: int) -> None:
+        self._lengths = lengths
+        self._batch_size = batch_size
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        random = torch.Generator().manual_seed(self._seed * 1_000_003 + self._epoch)
+        order = torch.randperm(len(self._lengths), generator=random).tolist()
+        for start in range(0, len(order), self._batch_size):
+            batch = order[start : start + self._batch_size]
+            yield from sorted(batch, key=self._lengths.__getitem__, reverse=True)
+
+
+def check_any(tally: Tally) -> None:
+    """Raises InputError, with the reasons, when there is nothing to learn from."""
+    if not tally.num_examples:
+        why = ", ".join(f"{reason} ({n:,})" for reason, n in tally.dropped.most_common())
+        raise InputError(f"nothing to learn from in {tally.num_rows:,} rows: {why or 'none'}")
+
+
+def _examples(
+    rows: Iterator[dict[str, Any]], make: MakeExample, tally: Tally
+) -> Iterator[Mapping[str, Any]]:
+    for row in rows:
+        if (example := make(row, tally)) is not None:
+            yield example

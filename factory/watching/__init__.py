@@ -1,0 +1,1 @@
+"""What can be seen of a running job: its status, its log, its metrics."""

@@ -1,0 +1,117 @@
+"""The log of a job: one line of JSON for each thing that happens to it.
+
+`event("shard sealed", path=...)` says it wherever it happens, and costs nothing where nobody
+listens. `logging_to` writes to a file; lines of later runs go behind those of earlier ones.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from factory.watching.secrets import without_secrets_in
+from factory.watching.storing import put
+
+LOG_FILE = "log.jsonl"
+REWRITE_INTERVAL_S = 15.0
+"""Object stores cannot append: there the whole file is written again, at most so often."""
+
+_events = logging.getLogger("factory.events")
+_events.setLevel(logging.INFO)
+_events.propagate = False
+_events.addHandler(logging.NullHandler())
+
+
+Listener = Callable[[str, Mapping[str, Any]], None]
+_listeners: list[Listener] = []
+
+
+def event(name: str, **fields: Any) -> None:
+    """Says that something has happened; `fields` are plain numbers, texts, lists and dicts."""
+    _events.info(name, extra={"fields": fields})
+    for listener in tuple(_listeners):
+        listener(name, fields)
+
+
+def listen(listener: Listener) -> None:
+    """Calls `listener` with every event, on the thread that says it."""
+    _listeners.append(listener)
+
+
+def unlisten(listener: Listener) -> None:
+    """The opposite."""
+    _listeners.remove(listener)
+
+
+class JsonLine(logging.Formatter):
+    """An event as one line of JSON: `time` in UTC, `event`, then its fields. Holds no secret."""
+
+    def __init__(self, **context: Any) -> None:
+        super().__init__()
+        self._context = context
+
+    def format(self, record: logging.LogRecord) -> str:
+        """`extra={"fields": {...}}` of the record joins the line."""
+        said_at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        fields = getattr(record, "fields", {})
+        line = {"time": said_at, "event": record.getMessage(), **self._context, **fields}
+        return json.dumps(without_secrets_in(line), ensure_ascii=False)
+
+
+class AppendedFile(logging.FileHandler):
+    """A log on a disk."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """A full disk ends the job where it matters, and not with a traceback for each event."""
+
+    def close(self) -> None:
+        """Likewise for what is still to be written."""
+        with suppress(OSError):
+            super().close()
+
+
+class RewrittenFile(logging.Handler):
+    """A log where files are written whole or not at all."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        self._text = path.read_text(encoding="utf-8") if path.exists() else ""
+        self._written_s: float | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Soon in the file, and at once where nothing was written for a while."""
+        self._text += self.format(record) + "\n"
+        now_s = time.monotonic()
+        if self._written_s is None or now_s - self._written_s >= REWRITE_INTERVAL_S:
+            self._written_s = now_s
+            with suppress(OSError):  # tried again with a later event
+                put(self._path, self._text)
+
+    def close(self) -> None:
+        """The rest goes to the file, if it can."""
+        with suppress(OSError):
+            put(self._path, self._text)
+        super().close()
+
+
+@contextmanager
+def logging_to(path: Path, **context: Any) -> Iterator[None]:
+    """Events go to this file while the body runs, each with `context` among its fields."""
+    handler: logging.Handler
+    if isinstance(path, Path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = AppendedFile(path, encoding="utf-8")
+    else:
+        handler = RewrittenFile(path)
+    handler.setFormatter(JsonLine(**context))
+    _events.addHandler(handler)
+    try:
+        yield
+    finally:
+        _events.removeHandler(handler)
+        handler.close()

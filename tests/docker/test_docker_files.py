@@ -1,0 +1,204 @@
+"""Images and manifests, as far as that can be known without an engine that runs them."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from factory.job import Job
+from factory.placement import Node, check_room, placement
+
+ROOT = Path(__file__).parents[2]
+DOCKER = ROOT / "docker"
+IMAGE = re.compile(r"^prm-factory:(?P<version>[\d.]+)-(?P<target>\w+)$")
+
+
+def instructions() -> list[tuple[str, str]]:
+    """The Dockerfile's instructions, each on one line, without comments."""
+    text = re.sub(r"(?m)^\s*#.*\n", "", (DOCKER / "Dockerfile").read_text())
+    joined = re.sub(r"\\\n\s*", " ", text)
+    pairs = (line.split(None, 1) for line in joined.splitlines() if line.strip())
+    return [(name, " ".join(rest.split())) for name, rest in pairs]
+
+
+def stages() -> dict[str, list[tuple[str, str]]]:
+    found: dict[str, list[tuple[str, str]]] = {}
+    for name, rest in instructions():
+        if name == "FROM":
+            found[rest.split()[-1]] = []
+        list(found.values())[-1].append((name, rest))
+    return found
+
+
+def documents(name: str) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all((DOCKER / name).read_text()))
+
+
+def images(node: Any) -> list[str]:
+    if isinstance(node, list):
+        return [image for item in node for image in images(item)]
+    if not isinstance(node, dict):
+        return []
+    own = [node["image"]] if isinstance(node.get("image"), str) else []
+    return own + [image for item in node.values() for image in images(item)]
+
+
+def pip_steps(text: str) -> list[str]:
+    """What pip is asked to do, without where it is and how loudly."""
+    text = re.sub(r"\\\n", " ", text).replace("$(CONSTRAINTS)", "docker/constraints-cpu.txt")
+    steps = re.findall(r"pip (?:install|uninstall) [^;|&\n]*", text)
+    dropped = r"--quiet|--no-cache-dir|--yes|\$+package"
+    return [" ".join(re.sub(dropped, "", step).split()) for step in steps]
+
+
+def test_there_is_an_image_for_cpus_and_one_for_gpus() -> None:
+    assert list(stages()) == ["base", "cpu", "gpu"]
+
+
+def test_the_image_is_installed_as_the_makefile_does_it() -> None:
+    made = pip_steps((ROOT / "Makefile").read_text())
+    built = pip_steps("\n".join(rest for stage in ("base", "cpu") for _, rest in stages()[stage]))
+    extras = re.compile(r"\.\[([\w,]+)\]")
+    assert [extras.sub("", step) for step in built] == [extras.sub("", step) for step in made]
+    [ours], [theirs] = (
+        [set(e.split(",")) for s in steps for e in extras.findall(s)] for steps in (built, made)
+    )
+    assert {"cpu", "cluster"} <= ours <= theirs
+    assert "torchvision torchaudio torchcodec" in stages()["cpu"][4][1]
+
+
+def test_every_extra_of_an_image_exists() -> None:
+    pyproject = (ROOT / "pyproject.toml").read_text()
+    for stage in ("cpu", "gpu"):
+        [extras] = re.findall(r"\.\[([\w,]+)\]", str(stages()[stage]))
+        for extra in extras.split(","):
+            assert re.search(rf"(?m)^{extra} = \[", pyproject), extra
+
+
+def test_bases_and_images_have_versions() -> None:
+    [base] = [rest.split()[0] for name, rest in instructions() if name == "FROM"][:1]
+    assert re.match(r"^python:3\.11\.\d+-slim-\w+$", base)
+    pyproject = (ROOT / "pyproject.toml").read_text()
+    for name in ("compose.yaml", "rayjob.yaml"):
+        found = images(documents(name))
+        assert found
+        for image in found:
+            named = IMAGE.match(image)
+            assert named, image
+            assert named["target"] in stages()
+            assert f'version = "{named["version"]}"' in pyproject
+
+
+def test_nobody_is_root_in_the_end() -> None:
+    users = {stage: [r for n, r in found if n == "USER"] for stage, found in stages().items()}
+    assert users["base"][-1] == "factory"
+    for stage in ("cpu", "gpu"):
+        assert (users[stage] or users["base"])[-1] == "factory"
+
+
+def test_packages_come_before_the_source_and_what_is_copied_exists() -> None:
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    for stage in ("cpu", "gpu"):
+        steps = [f"{name} {rest}" for name, rest in stages()[stage]]
+        installing = [i for i, step in enumerate(steps) if ".[" in step]
+        copying = [i for i, step in enumerate(steps) if step.startswith("COPY")]
+        assert max(installing) < min(copying)
+    for name, rest in instructions():
+        if name == "COPY":
+            *sources, _ = [word for word in rest.split() if not word.startswith("--")]
+            for source in sources:
+                assert (ROOT / source).exists()
+                assert f"!{source}" in ignored
+
+
+def test_the_environments_python_is_the_first_on_the_path() -> None:
+    [environment] = [rest for name, rest in stages()["base"] if name == "ENV"]
+    assert environment.startswith("PATH=/opt/venv/bin:$PATH")
+
+
+def test_the_cluster_on_one_machine_builds_what_there_is_and_hides_its_dashboard() -> None:
+    [compose] = documents("compose.yaml")
+    services = compose["services"]
+    for service in services.values():
+        assert service["build"]["target"] in stages()
+        assert (DOCKER / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
+        assert service["command"].startswith("ray start ")
+        assert "--block" in service["command"]
+        mounted = {volume.split(":")[0] for volume in service["volumes"]}
+        assert mounted <= set(compose["volumes"])
+    assert all(p.startswith("127.0.0.1:") for s in services.values() for p in s.get("ports", []))
+    assert {"head", "worker", "gpu-worker"} == set(services)
+
+
+def rayjob() -> dict[str, Any]:
+    [job] = [d for d in documents("rayjob.yaml") if d["kind"] == "RayJob"]
+    spec = job["spec"]
+    assert isinstance(spec, dict)
+    return spec
+
+
+def pods() -> list[dict[str, Any]]:
+    cluster = rayjob()["rayClusterSpec"]
+    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    return [group["template"]["spec"] for group in groups]
+
+
+def test_every_pod_mounts_what_it_names_and_nobody_is_root() -> None:
+    known = {(d["kind"], d["metadata"]["name"]) for d in documents("rayjob.yaml")}
+    for pod in pods():
+        assert pod["securityContext"]["runAsNonRoot"]
+        volumes = {volume["name"]: volume for volume in pod["volumes"]}
+        for container in pod["containers"]:
+            assert {m["name"] for m in container["volumeMounts"]} == set(volumes)
+        assert ("ConfigMap", volumes["job"]["configMap"]["name"]) in known
+        claim = volumes["shared"]["persistentVolumeClaim"]["claimName"]
+        assert ("PersistentVolumeClaim", claim) in known
+
+
+def test_the_cluster_grows_from_no_gpu_nodes_and_ray_is_the_tested_one() -> None:
+    cluster = rayjob()["rayClusterSpec"]
+    constraints = (DOCKER / "constraints-cpu.txt").read_text().split()
+    assert f"ray=={cluster['rayVersion']}" in constraints
+    assert cluster["enableInTreeAutoscaling"]
+    for group in cluster["workerGroupSpecs"]:
+        assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
+
+
+def test_the_job_on_kubernetes_is_one_that_its_nodes_have_room_for() -> None:
+    [config] = [d for d in documents("rayjob.yaml") if d["kind"] == "ConfigMap"]
+    job = Job.model_validate(yaml.safe_load(config["data"]["job.yaml"]))
+    assert job.generator
+    assert job.generator.wait_for_nodes_s > 0
+    [gpu] = [g for g in rayjob()["rayClusterSpec"]["workerGroupSpecs"] if g["groupName"] == "gpu"]
+    [container] = gpu["template"]["spec"]["containers"]
+    limits = container["resources"]["limits"]
+    resources = {"CPU": float(limits["cpu"]), "GPU": float(limits["nvidia.com/gpu"])}
+    nodes = [
+        Node(node_id=str(n), name=str(n), resources=resources) for n in range(gpu["maxReplicas"])
+    ]
+    check_room(placement(job.generator, nodes), nodes)
+    assert job.generator.max_engines == gpu["maxReplicas"]
+
+
+def test_the_entrypoint_is_the_command_that_submit_sends() -> None:
+    words = rayjob()["entrypoint"].split()
+    assert words[:4] == ["python", "-m", "factory.cli", "label"]
+    [mount] = [m for m in pods()[0]["containers"][0]["volumeMounts"] if m["name"] == "job"]
+    assert words[4] == f"{mount['mountPath']}/job.yaml"
+
+
+@pytest.mark.parametrize("script", ["slurm.sbatch"])
+def test_scripts_are_bash(script: str) -> None:
+    assert os.access(DOCKER / script, os.X_OK)
+    subprocess.run(["bash", "-n", str(DOCKER / script)], check=True)
+
+
+def test_the_guide_names_every_file_that_is_there() -> None:
+    guide = (DOCKER / "README.md").read_text()
+    for file in DOCKER.iterdir():
+        if file.name != "README.md":
+            assert f"`{file.name}`" in guide, file.name

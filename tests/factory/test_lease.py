@@ -1,0 +1,110 @@
+"""One run at a time in a folder, and none waits for a run that is gone."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from factory.ending import Ending
+from factory.errors import InputError
+from factory.lease import LEASE, Holder, Lease, Patience, read_holder
+from schemas.files import place, write_atomically
+
+QUICK = Patience(refresh_s=0.1, stale_s=0.6, settle_s=0.01)
+ELSEWHERE = Holder(
+    host="node-7", machine="other", pid=1, started="1", token="theirs", refreshed=0.0
+)
+
+
+def lease(folder: Path, **given: object) -> Lease:
+    return Lease(folder, Ending(), patience=QUICK, **given)  # type: ignore[arg-type]
+
+
+def put(folder: Path, holder: Holder) -> None:
+    write_atomically(folder / LEASE, json.dumps(asdict(holder)))
+
+
+def test_a_second_run_is_refused_with_the_first_ones_process_and_host(tmp_path: Path) -> None:
+    with lease(tmp_path):
+        mine = read_holder(tmp_path / LEASE)
+        assert mine is not None
+        with pytest.raises(InputError, match=f"in use by process {mine.pid} on {mine.host}"):
+            lease(tmp_path).__enter__()
+    assert not (tmp_path / LEASE).exists()
+    with lease(tmp_path):
+        pass
+
+
+def test_a_run_that_died_here_is_followed_at_once(tmp_path: Path) -> None:
+    code = (
+        "import os, sys, pathlib, factory.lease, factory.ending\n"
+        "factory.lease.Lease(pathlib.Path(sys.argv[1]), factory.ending.Ending()).__enter__()\n"
+        "os._exit(9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], timeout=60).returncode == 9
+    left = read_holder(tmp_path / LEASE)
+    with lease(tmp_path):
+        found = read_holder(tmp_path / LEASE)
+        assert found is not None
+        assert left is not None
+        assert found.token != left.token
+
+
+def test_another_process_with_the_same_id_is_not_the_one_that_died(tmp_path: Path) -> None:
+    with lease(tmp_path):
+        mine = read_holder(tmp_path / LEASE)
+    assert mine is not None
+    put(tmp_path, replace(mine, started="0"))
+    with lease(tmp_path):
+        pass
+
+
+def test_a_silent_lease_of_another_host_is_waited_for_and_taken(tmp_path: Path) -> None:
+    put(tmp_path, ELSEWHERE)
+    said: list[str] = []
+    started_s = time.monotonic()
+    with lease(tmp_path, say=said.append):
+        assert time.monotonic() - started_s > 2 * QUICK.refresh_s
+    [line] = said
+    assert "was in use by process 1 on node-7: waiting" in line
+
+
+def test_a_lease_that_another_host_refreshes_is_refused(tmp_path: Path) -> None:
+    put(tmp_path, ELSEWHERE)
+    refresh = threading.Timer(0.1, lambda: put(tmp_path, replace(ELSEWHERE, refreshed=1.0)))
+    refresh.start()
+    with pytest.raises(InputError, match="in use by process 1 on node-7: wait"):
+        lease(tmp_path).__enter__()
+    refresh.join()
+
+
+@pytest.mark.parametrize("where", ["local", "s3"])
+def test_a_run_whose_lease_is_taken_ends_and_leaves_the_new_one(
+    where: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    folder = tmp_path if where == "local" else place(f"{request.getfixturevalue('bucket')}/run")
+    ending = Ending()
+
+    def run() -> None:
+        with ending.watched(), Lease(folder, ending, patience=QUICK):
+            put(folder, ELSEWHERE)
+            time.sleep(20)
+
+    with pytest.raises(InputError, match="was taken over by process 1 on node-7"):
+        run()
+    assert read_holder(folder / LEASE) == ELSEWHERE
+
+
+def test_a_lease_is_refreshed_while_its_run_lives(tmp_path: Path) -> None:
+    with lease(tmp_path):
+        first = read_holder(tmp_path / LEASE)
+        time.sleep(0.5)
+        later = read_holder(tmp_path / LEASE)
+    assert first is not None
+    assert later is not None
+    assert later.refreshed > first.refreshed

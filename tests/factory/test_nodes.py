@@ -1,0 +1,41 @@
+"""What a node has to have before engines start on it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from factory.nodes import Expected, cannot_run, lacking, versions
+from factory.toy import MODEL_DIR
+
+
+@pytest.fixture
+def expected(tmp_path: Path) -> Expected:
+    marker = tmp_path / ".seen"
+    marker.touch()
+    return Expected(marker=marker, model=MODEL_DIR, needs_vllm=True, versions=versions())
+
+
+def test_a_node_like_the_drivers_lacks_nothing(expected: Expected) -> None:
+    assert lacking(expected) is None
+
+
+def test_a_folder_that_is_not_shared_is_named(expected: Expected, tmp_path: Path) -> None:
+    elsewhere = replace(expected, marker=tmp_path / "elsewhere" / ".seen")
+    assert f"does not see {tmp_path / 'elsewhere'}: --out" in str(lacking(elsewhere))
+
+
+def test_a_model_that_is_not_shared_is_named(expected: Expected, tmp_path: Path) -> None:
+    elsewhere = replace(expected, model=tmp_path / "model")
+    assert f"does not see the model {tmp_path / 'model'}" in str(lacking(elsewhere))
+
+
+def test_other_versions_are_named(expected: Expected) -> None:
+    other = replace(expected, versions={**expected.versions, "pyarrow": "1.0"})
+    assert "the driver has 1.0: use the same image" in str(lacking(other))
+
+
+def test_a_node_without_the_factory_is_told_apart_from_one_that_is_ill() -> None:
+    error = RuntimeError("failed to import: ModuleNotFoundError: No module named 'factory'")
+    assert cannot_run(error).startswith("cannot import the factory")
+    assert cannot_run(RuntimeError("no space")) == "cannot run a task: no space"

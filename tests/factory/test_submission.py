@@ -1,0 +1,295 @@
+"""Jobs sent to a cluster: what is shipped, under which id, and what a person is told."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from factory.errors import InputError
+from factory.job import load_job
+from factory.submission import bundle as bundles
+from factory.submission.bundle import TOKEN_FILE, Bundle, make_bundle
+from factory.submission.client import connect
+from factory.submission.jobs import check_out, follow, logs_of, state_of, states, stop, submit
+from tests.factory.builders import job_file
+from tests.factory.test_cli import run as run  # the fixture
+
+OUT = "/shared/runs/a"
+
+
+@dataclass
+class FakeJob:
+    """As much of Ray's JobDetails as is read."""
+
+    submission_id: str
+    metadata: dict[str, str]
+    status: str = "RUNNING"
+    message: str = "it runs"
+    job_id: str | None = None
+    start_time: int | None = 1_000
+    end_time: int | None = None
+
+
+@dataclass
+class FakeCluster:
+    """Ray's Jobs interface as far as it is used; jobs run until told otherwise."""
+
+    jobs: dict[str, FakeJob] = field(default_factory=dict)
+    entrypoints: list[str] = field(default_factory=list)
+    environments: list[dict[str, Any]] = field(default_factory=list)
+
+    def submit_job(
+        self,
+        *,
+        entrypoint: str,
+        submission_id: str,
+        runtime_env: dict[str, Any],
+        metadata: dict[str, str],
+    ) -> str:
+        if submission_id in self.jobs:
+            raise RuntimeError(f"Request failed with status code 500: {submission_id} exists")
+        self.entrypoints.append(entrypoint)
+        self.environments.append(runtime_env)
+        self.jobs[submission_id] = FakeJob(submission_id=submission_id, metadata=metadata)
+        return submission_id
+
+    def list_jobs(self) -> list[FakeJob]:
+        return [*self.jobs.values()]
+
+    def get_job_info(self, job_id: str) -> FakeJob:
+        if job_id not in self.jobs:
+            raise RuntimeError(f"Request failed with status code 404: Job {job_id} does not exist")
+        return self.jobs[job_id]
+
+    def get_job_logs(self, job_id: str) -> str:
+        return f"log of {job_id}"
+
+    async def tail_job_logs(self, job_id: str) -> AsyncIterator[str]:
+        for line in ("one\n", "two\n"):
+            yield line
+        self.jobs[job_id].status = "SUCCEEDED"
+
+    def stop_job(self, job_id: str) -> bool:
+        self.jobs[job_id].status = "STOPPED"
+        return True
+
+
+@pytest.fixture
+def cluster() -> FakeCluster:
+    return FakeCluster()
+
+
+def bundle(tmp_path: Path, name: str = "bundle", **fields: Any) -> Bundle:
+    home = tmp_path / "home"
+    home.mkdir(exist_ok=True)
+    (home / "problems.jsonl").write_text('{"question": "1+1?", "answer": "2"}\n')
+    folder = tmp_path / name
+    folder.mkdir()
+    given = {"generator": {"model": "org/name"}, **fields}
+    return make_bundle(job_file(home, **given), folder)
+
+
+def files_of(made: Bundle) -> list[str]:
+    return sorted(str(f.relative_to(made.folder)) for f in made.folder.rglob("*") if f.is_file())
+
+
+def test_a_job_brings_what_it_names_by_relative_paths_and_nothing_else(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (home / "tiny").mkdir(parents=True)
+    (home / "tiny" / "config.json").write_text("{}")
+    (home / "mine.py").write_text("RECIPE = None")
+    (home / "secret.txt").write_text("no")
+    made = bundle(tmp_path, generator={"model": "tiny"}, recipe="mine.py")
+    assert files_of(made) == [
+        "inputs/generator.model/tiny/config.json",
+        "inputs/problems.path/problems.jsonl",
+        "inputs/recipe/mine.py",
+        "job.yaml",
+    ]
+    assert [one.field for one in made.shipped] == ["problems.path", "generator.model", "recipe"]
+
+
+def test_the_shipped_job_means_the_copies_and_is_the_same_otherwise(tmp_path: Path) -> None:
+    made = bundle(tmp_path, seed=7, output={"rows_per_shard": 5})
+    before, after = load_job(tmp_path / "home" / "job.yaml"), load_job(made.folder / "job.yaml")
+    assert Path(after.problems.path) == made.folder / "inputs/problems.path/problems.jsonl"
+    assert after.model_copy(update={"problems": before.problems}) == before
+
+
+def test_absolute_paths_urls_and_hub_ids_are_the_clusters(tmp_path: Path) -> None:
+    made = bundle(tmp_path, problems="/shared/p.jsonl", generator={"model": "/shared/model"})
+    assert files_of(made) == ["job.yaml"]
+    content = yaml.safe_load((made.folder / "job.yaml").read_text())
+    assert (content["problems"]["path"], content["generator"]["model"]) == (
+        "/shared/p.jsonl",
+        "/shared/model",
+    )
+
+
+def test_what_is_too_large_to_send_is_refused_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundles, "MAX_BYTES", 100)
+    (tmp_path / "home" / "tiny").mkdir(parents=True)
+    (tmp_path / "home" / "tiny" / "model.safetensors").write_bytes(bytes(200))
+    with pytest.raises(InputError) as refused:
+        bundle(tmp_path, generator={"model": "tiny"})
+    assert "generator.model: the model" in str(refused.value)
+    assert "name it by its absolute path, or take a Hub id" in str(refused.value)
+
+
+def test_a_token_travels_as_a_file_for_its_owner_and_nowhere_else(
+    tmp_path: Path, cluster: FakeCluster
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (tmp_path / "b").mkdir()
+    file = job_file(home, problems="/shared/p.jsonl", generator={"model": "org/name"})
+    made = make_bundle(file, tmp_path / "b", hf_token="hf_secret")
+    assert (made.folder / TOKEN_FILE).stat().st_mode & 0o077 == 0
+    (tmp_path / "c").mkdir()
+    assert make_bundle(file, tmp_path / "c").digest == made.digest
+    submit(cluster, made, OUT)
+    [environment], [job] = cluster.environments, cluster.jobs.values()
+    assert environment["env_vars"]["HF_TOKEN_PATH"] == TOKEN_FILE
+    assert "hf_secret" not in repr((environment, job, cluster.entrypoints))
+
+
+def test_the_clusters_own_python_runs_the_job(tmp_path: Path, cluster: FakeCluster) -> None:
+    made = bundle(tmp_path)
+    submit(cluster, made, "/shared/my runs")
+    submit(cluster, made, "/b", python="/opt/venv/bin/python -X dev", allow_code=True)
+    assert cluster.entrypoints == [
+        "python -m factory.cli label job.yaml --out '/shared/my runs'",
+        "/opt/venv/bin/python -X dev -m factory.cli label job.yaml --out /b --allow-code",
+    ]
+    assert "pip" not in cluster.environments[0]
+
+
+def test_submitting_a_running_job_again_starts_nothing(
+    tmp_path: Path, cluster: FakeCluster
+) -> None:
+    first = submit(cluster, bundle(tmp_path), OUT)
+    again = submit(cluster, bundle(tmp_path, "again"), OUT)
+    assert first.is_new
+    assert (again.job_id, again.is_new) == (first.job_id, False)
+    assert len(cluster.jobs) == 1
+
+
+@pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED", "STOPPED"])
+def test_a_job_that_has_ended_goes_on_under_the_next_id(
+    tmp_path: Path, cluster: FakeCluster, status: str
+) -> None:
+    first = submit(cluster, bundle(tmp_path), OUT)
+    cluster.jobs[first.job_id].status = status
+    again = submit(cluster, bundle(tmp_path, "again"), OUT)
+    assert again.is_new
+    assert (first.job_id[-2:], again.job_id[-2:]) == ("-1", "-2")
+    assert first.job_id[:-2] == again.job_id[:-2]
+
+
+def test_two_jobs_never_write_into_one_folder(tmp_path: Path, cluster: FakeCluster) -> None:
+    first = submit(cluster, bundle(tmp_path), OUT)
+    with pytest.raises(InputError, match=rf"job {first.job_id} is writing into {OUT}: wait"):
+        submit(cluster, bundle(tmp_path, "other", seed=9), OUT)
+    assert submit(cluster, bundle(tmp_path, "elsewhere", seed=9), "/shared/runs/b").is_new
+
+
+def test_of_two_that_start_the_same_at_once_one_is_refused(
+    tmp_path: Path, cluster: FakeCluster
+) -> None:
+    class Late(FakeCluster):
+        def list_jobs(self) -> list[FakeJob]:
+            return []  # as it was before the other one began
+
+    made = bundle(tmp_path)
+    submit(cluster, made, OUT)
+    with pytest.raises(InputError, match=r"refused: .* exists"):
+        submit(Late(jobs=cluster.jobs), made, OUT)
+
+
+@pytest.mark.parametrize("out", ["runs/a", "./a", "~/a", ""])
+def test_a_folder_that_would_differ_by_node_is_refused(out: str) -> None:
+    with pytest.raises(InputError, match=r"a folder all nodes share, by its absolute path"):
+        check_out(out)
+
+
+def test_a_bucket_is_a_folder_too() -> None:
+    check_out("s3://bucket/runs/a")
+
+
+def test_an_unknown_id_is_answered_with_the_known_ones(
+    tmp_path: Path, cluster: FakeCluster
+) -> None:
+    sent = submit(cluster, bundle(tmp_path), OUT)
+    with pytest.raises(InputError, match=rf"no job 'x': it knows {sent.job_id}"):
+        state_of(cluster, "x")
+    for asking in (logs_of, stop):
+        with pytest.raises(InputError, match=r"knows no job 'x'"):
+            asking(cluster, "x")
+
+
+def test_jobs_of_others_are_not_ours(tmp_path: Path, cluster: FakeCluster) -> None:
+    cluster.jobs["other"] = FakeJob(submission_id="other", metadata={})
+    sent = submit(cluster, bundle(tmp_path), OUT)
+    assert [(s.job_id, s.out, s.status) for s in states(cluster)] == [(sent.job_id, OUT, "RUNNING")]
+
+
+def test_following_hands_on_the_log_and_ends_with_the_job(
+    tmp_path: Path, cluster: FakeCluster
+) -> None:
+    sent = submit(cluster, bundle(tmp_path), OUT)
+    printed: list[str] = []
+    assert follow(cluster, sent.job_id, printed.append).status == "SUCCEEDED"
+    assert printed == ["one\n", "two\n"]
+
+
+def test_stopping_waits_until_the_job_has_ended(tmp_path: Path, cluster: FakeCluster) -> None:
+    sent = submit(cluster, bundle(tmp_path), OUT)
+    assert stop(cluster, sent.job_id).status == "STOPPED"
+    assert stop(cluster, sent.job_id).status == "STOPPED", "what has ended is left alone"
+
+
+def test_a_job_that_does_not_end_is_said_so(tmp_path: Path, cluster: FakeCluster) -> None:
+    sent = submit(cluster, bundle(tmp_path), OUT)
+    cluster.stop_job = lambda job_id: True  # type: ignore[method-assign]
+    with pytest.raises(InputError, match=r"has not ended in 3 s"):
+        stop(cluster, sent.job_id, timeout_s=3, sleep=lambda seconds: None)
+
+
+def test_nothing_at_the_address_is_one_line() -> None:
+    with pytest.raises(InputError, match=r"no Ray dashboard answers at http://127.0.0.1:9: give"):
+        connect("http://127.0.0.1:9")
+    with pytest.raises(InputError, match=r"--address ray://head:10001: give the dashboard's"):
+        connect("ray://head:10001")
+
+
+COMMANDS = {
+    "a folder of one machine": (["--out", "runs/a"], {}, "--out runs/a: on a cluster that is"),
+    "code without the flag": (["--out", OUT], {"recipe": "mine.py"}, "add --allow-code"),
+    "nobody there": (["--out", OUT], {}, "no Ray dashboard answers at http://127.0.0.1:9"),
+    "too little said": (["--out", OUT], {"seed": -1}, "job.yaml:"),
+}
+
+
+@pytest.mark.parametrize(("options", "fields", "message"), COMMANDS.values(), ids=COMMANDS.keys())
+def test_what_cannot_be_sent_is_one_line(
+    tmp_path: Path, run: Any, options: list[str], fields: dict[str, Any], message: str
+) -> None:
+    (tmp_path / "problems.jsonl").write_text("{}")
+    (tmp_path / "mine.py").touch()
+    file = job_file(tmp_path, **fields)
+    code, _, err = run("submit", file, *options, "--address", "http://127.0.0.1:9")
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_asking_nobody_is_one_line(run: Any) -> None:
+    for command in (["status"], ["status", "x"], ["logs", "x"], ["stop", "x"]):
+        code, _, err = run(*command, "--address", "http://127.0.0.1:9")
+        assert (code, err.count("\n")) == (2, 1)
+        assert "no Ray dashboard answers" in err

@@ -1,0 +1,138 @@
+"""What others hand us runs no code, fills no memory and leads out of no folder."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factory.bounded_yaml import MAX_BYTES
+from factory.errors import InputError
+from factory.hub.source import read_source
+from factory.job import Job, load_job
+from factory.trust import check_code, code_in
+from schemas.manifest import MANIFEST, read_manifest
+from tests.factory.builders import job_file, job_folder
+from tests.factory.test_cli import run as run  # the fixture
+
+SECTION = {"model": "org/name"}
+
+
+def job(**fields: Any) -> Job:
+    return Job.model_validate({"problems": {"path": "x"}, "generator": SECTION, **fields})
+
+
+def asking(role: str = "generator", **arguments: Any) -> Job:
+    return job(**{role: {**SECTION, "engine_args": arguments}})
+
+
+RUNS_CODE = {
+    "code of the model's repository": asking(trust_remote_code=True),
+    "of the teacher's": asking("teacher", trust_remote_code=True),
+    "of a draft model's": asking(speculative_config={"model": "o/n", "trust_remote_code": True}),
+    "a class by name": asking(worker_extension_cls="os.path"),
+    "classes by name": asking(logits_processors=["mine:Processor"]),
+    "a file of Python": asking(reasoning_parser_plugin="/tmp/x.py"),
+    "an executor by name": asking(distributed_executor_backend="mine.Executor"),
+    "a log configuration": asking(logging_config={"handlers": {"x": {"()": "os.system"}}}),
+    "no sandbox": job(sandbox={"unsafe": True}),
+}
+
+
+@pytest.mark.parametrize("given", RUNS_CODE.values(), ids=RUNS_CODE.keys())
+def test_what_runs_code_needs_the_flag(given: Job) -> None:
+    with pytest.raises(InputError, match=r"if you trust whoever wrote the job file, add --allow-"):
+        check_code(given, allow_code=False)
+    check_code(given, allow_code=True)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        asking(tensor_parallel_size=4, distributed_executor_backend="ray", dtype="bfloat16"),
+        asking(trust_remote_code=False, hf_overrides={"rope_theta": 1e6}),
+        asking(speculative_config={"method": "ngram", "num_speculative_tokens": 3}),
+        job(recipe="genprm"),
+    ],
+)
+def test_what_runs_no_code_needs_none(given: Job) -> None:
+    assert list(code_in(given)) == []
+
+
+def test_a_recipe_file_of_a_job_is_not_executed_without_the_flag(tmp_path: Path, run: Any) -> None:
+    witness = tmp_path / "witness"
+    (tmp_path / "mine.py").write_text(f"open({str(witness)!r}, 'w')")
+    (tmp_path / "problems.jsonl").write_text('{"question": "1+1?", "answer": "2"}\n')
+    file = job_file(tmp_path, recipe="mine.py")
+    code, _, err = run("label", file, "-o", tmp_path / "out")
+    assert (code, witness.exists()) == (2, False)
+    assert "mine.py is Python code that would be executed: if you trust" in err
+    code, _, err = run("label", file, "-o", tmp_path / "out", "--allow-code")
+    assert (code, witness.exists()) == (2, True)
+    assert "does not define RECIPE" in err
+
+
+def test_the_environment_may_allow_code_for_a_cluster_of_ones_own(
+    tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").touch()
+    monkeypatch.setenv("PRM_FACTORY_ALLOW_CODE", "1")
+    _, _, err = run("label", job_file(tmp_path, recipe="mine.py"), "-o", tmp_path / "out")
+    assert "does not define RECIPE" in err
+
+
+LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10)
+)
+MERGES = "a0: &a0 {x: 1}\n" + "".join(
+    f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}\n" for n in range(1, 10)
+)
+BOMBS = {
+    "a billion laughs": (LAUGHS, "aliases that spell out to more than 20,000 values"),
+    "merged ones": (MERGES, "aliases that spell out to more than 20,000 values"),
+    "an alias in itself": ("a: &a [*a]", "aliases that spell out"),
+    "brackets": ("[" * 100_000, "more than 50 levels"),
+    "indented": ("".join(" " * n + "a:\n" for n in range(60)) + " " * 60 + "a: 1", "more than 50"),
+    "a large file": ("#" * (MAX_BYTES + 1), "more than 1 MiB"),
+    "a Python object": ("a: !!python/object/apply:os.system ['true']", "not YAML: could not det"),
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(("text", "message"), BOMBS.values(), ids=BOMBS.keys())
+def test_yaml_that_would_burst_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "job.yaml").write_text(text)
+    with pytest.raises(InputError) as refused:
+        load_job(tmp_path / "job.yaml")
+    assert message in str(refused.value)
+
+
+def test_a_section_may_still_be_repeated_by_alias(tmp_path: Path) -> None:
+    text = "problems: {path: x}\ngenerator: &g {model: a/b}\ncompleter: *g\n"
+    (tmp_path / "job.yaml").write_text(text)
+    found = load_job(tmp_path / "job.yaml")
+    assert found.generator == found.completer
+
+
+PATHS = ("../secret", "/etc/passwd", "data/../../x", "..", "", "data\\..\\x")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_manifest_that_leads_out_of_its_folder_is_damaged(tmp_path: Path, path: str) -> None:
+    folder = job_folder(tmp_path / "job")
+    manifest = folder / MANIFEST
+    shard = '[{"path": %s, "sha256": "0", "num_bytes": 1, "num_rows": 1}]'
+    escaped = '"' + path.replace("\\", "\\\\") + '"'
+    manifest.write_text(
+        manifest.read_text().replace('"shards": []', f'"shards": {shard % escaped}')
+    )
+    with pytest.raises(ValueError, match=r"leaves the dataset's folder"):
+        read_manifest(folder)
+    with pytest.raises(InputError, match=r"leaves the dataset's folder"):
+        read_source(folder, None)
+
+
+def test_a_token_in_a_job_file_is_refused(tmp_path: Path) -> None:
+    file = job_file(tmp_path, generator={**SECTION, "engine_args": {"hf_token": "hf_abc"}})
+    with pytest.raises(InputError, match=r"set HF_TOKEN in the environment") as refused:
+        load_job(file)
+    assert "hf_abc" not in str(refused.value)

@@ -1,0 +1,86 @@
+"""Files are complete or absent, on this machine and in a bucket."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from schemas.files import (
+    absolute,
+    clear_unfinished,
+    is_local,
+    listed,
+    place,
+    read_bytes,
+    read_table,
+    remove,
+    write_atomically,
+    write_table,
+)
+
+TABLE = pa.table({"problem_id": ["a", "b"], "n": [1, 2]})
+
+
+@pytest.fixture(params=["local", "s3"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    if request.param == "local":
+        return tmp_path / "run"
+    return place(f"{request.getfixturevalue('bucket')}/run")
+
+
+def test_what_is_written_is_read_replaced_listed_and_removed(folder: Path) -> None:
+    file = folder / "deep" / "slice-1.json"
+    write_atomically(file, "häppily")
+    write_atomically(file, b"again")
+    assert read_bytes(file) == b"again"
+    write_atomically(folder / "deep" / "slice-0.json", "")
+    write_atomically(folder / "deep" / "other.txt", "")
+    assert [f.name for f in listed(folder / "deep", "slice-*")] == ["slice-0.json", "slice-1.json"]
+    assert [f.name for f in listed(folder, "*")] == ["deep"]
+    remove(file)
+    remove(file)
+    assert not file.exists()
+    with pytest.raises(FileNotFoundError):
+        read_bytes(file)
+
+
+def test_a_listing_sees_what_others_have_written_since(folder: Path) -> None:
+    assert listed(folder, "*") == []
+    for name in "ab":
+        write_atomically(folder / name, "")
+        assert listed(place(str(folder)), "*")[-1].name == name
+
+
+def test_tables_come_back_whole_or_by_column(folder: Path) -> None:
+    file = folder / "t.parquet"
+    write_table(file, TABLE, row_group_size=1)
+    assert read_table(file).equals(TABLE)
+    assert read_table(file, columns=["n"]).to_pydict() == {"n": [1, 2]}
+    wider = pa.schema([*TABLE.schema, pa.field("new", pa.string())])
+    assert read_table(file, schema=wider)["new"].to_pylist() == [None, None]
+    write_table(file, TABLE.slice(0, 0))
+    assert read_table(file).num_rows == 0
+
+
+def test_a_local_writer_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    (tmp_path / "f").mkdir()  # no file can take the place of a folder
+    with pytest.raises(OSError, match="f"):
+        write_atomically(tmp_path / "f", "new")
+    assert [p.name for p in tmp_path.iterdir()] == ["f"]
+
+
+def test_what_a_killed_writer_left_is_never_listed_and_goes(tmp_path: Path) -> None:
+    (tmp_path / ".a.parquet.0123.tmp").write_bytes(b"PAR1 cut here")
+    assert listed(tmp_path, "*") == []
+    clear_unfinished(tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
+def test_places_are_paths_or_urls(bucket: str, tmp_path: Path) -> None:
+    assert place("runs/math") == Path("runs/math")
+    assert place(f"file://{tmp_path}") == tmp_path
+    url = place(f"{bucket}/run")
+    assert not is_local(url)
+    assert str(absolute(url)) == f"{bucket}/run"
+    with pytest.raises(ValueError, match="nosuch"):
+        place("nosuch://bucket/run")

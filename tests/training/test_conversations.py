@@ -1,0 +1,127 @@
+"""A generative PRM learns to write its own words, and neither questions nor printed output."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from factory.core.teachers.genprm import GenPrmForm
+from factory.errors import InputError
+from factory.toy import MODEL_DIR
+from factory.training.conversations import (
+    CHANGED,
+    NO_ANSWER,
+    UNTRAINED,
+    ConversationMaker,
+    TokenExample,
+    encode_conversation,
+    executed_output,
+    form_of,
+    messages_of,
+)
+from factory.training.examples import TOO_LONG, Tally
+from factory.training.layouts import LayoutError
+from factory.training.settings import TrainSettings
+
+OPEN = "<analyze>\nFine.\n</analyze>\n<verify>\n```python\nprint(1 + 1)\n"
+BEFORE, AFTER = f"{OPEN}```\n", "</verify>\n<output>\nYes\n</output>"
+SECTION = GenPrmForm().with_output(OPEN, "2\nTrue") + AFTER
+CHAT = [
+    {"role": "user", "content": "Question: 1 + 1\n\n1 + 1 = 2."},
+    {"role": "assistant", "content": SECTION},
+    {"role": "user", "content": "Yes"},
+    {"role": "assistant", "content": "Yes"},
+]
+CHAIN = {"problem": "1 + 1?", "prefix_steps": ["2."], "cot": "<think>\nWell.\n</think>\nYes"}
+THINKING = (
+    "{% for m in messages %}<|user|>{{ m['content'].split('</think>')[-1] }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|><think>\n{% endif %}"
+)
+
+
+@pytest.fixture
+def tokenizer() -> PreTrainedTokenizerBase:
+    return AutoTokenizer.from_pretrained(MODEL_DIR)
+
+
+def learnt(tokenizer: PreTrainedTokenizerBase, example: TokenExample) -> str:
+    pairs = zip(example["input_ids"], example["labels"], strict=True)
+    assert all(label in (UNTRAINED, token) for token, label in pairs)
+    return tokenizer.decode([label for label in example["labels"] if label != UNTRAINED])
+
+
+def test_only_what_the_model_wrote_is_learnt(tokenizer: PreTrainedTokenizerBase) -> None:
+    example = encode_conversation(tokenizer, CHAT)
+    assert learnt(tokenizer, example) == f"{BEFORE}{AFTER}<|end|>Yes<|end|>"
+    everything = tokenizer.decode(example["input_ids"])
+    assert everything == tokenizer.apply_chat_template(CHAT, tokenize=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "output"),
+    [
+        ("", []),
+        ("```python\nx\n```\n", []),
+        ("a [Code Output] b", []),
+        ("```\n[Code Output]\n```", []),
+        (SECTION, ["[Code Output]\n\n```\n2\nTrue\n```\n"]),
+        (f"{SECTION}\n{SECTION}", ["[Code Output]\n\n```\n2\nTrue\n```\n"] * 2),
+        ("```python\nx\n```[code output]\n```\n1\n```.", ["[code output]\n```\n1\n```"]),
+    ],
+)
+def test_executed_output_runs_from_its_heading_to_its_fence(text: str, output: list[str]) -> None:
+    assert [text[span.start : span.end] for span in executed_output(text)] == output
+
+
+def test_a_chain_is_asked_for_as_a_scorer_will_ask(tokenizer: PreTrainedTokenizerBase) -> None:
+    assert (form_of(CHAIN), form_of({"conversations": CHAT})) == ("thinkprm", "genprm")
+    messages = messages_of(CHAIN, "thinkprm")
+    assert "1 + 1?" in messages[0]["content"]
+    example = encode_conversation(tokenizer, messages)
+    assert learnt(tokenizer, example) == f"{CHAIN['cot']}<|end|>"
+    with pytest.raises(InputError, match="--part rationales"):
+        form_of({"prompt": "x"})
+
+
+def test_a_template_that_opens_the_thoughts_itself_does_not_open_them_twice(
+    tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    tokenizer.chat_template = THINKING
+    example = encode_conversation(tokenizer, messages_of(CHAIN, "thinkprm"))
+    assert learnt(tokenizer, example) == "Well.\n</think>\nYes<|end|>"
+    assert tokenizer.decode(example["input_ids"]).count("<think>") == 1
+
+
+def test_chats_that_cannot_be_learnt_from_are_told(tokenizer: PreTrainedTokenizerBase) -> None:
+    with pytest.raises(LayoutError, match=NO_ANSWER):
+        encode_conversation(tokenizer, CHAT[:1])
+    tokenizer.chat_template = THINKING
+    with pytest.raises(LayoutError, match=CHANGED):
+        encode_conversation(
+            tokenizer, [CHAT[0], {"role": "assistant", "content": "a</think>b"}, *CHAT[2:]]
+        )
+
+
+def test_a_long_conversation_is_dropped_cut_or_refused(
+    tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    whole, first = (len(encode_conversation(tokenizer, c)["input_ids"]) for c in (CHAT, CHAT[:2]))
+
+    def made(max_length: int, too_long: str) -> tuple[Any, Tally]:
+        settings = TrainSettings(
+            data="d", model="m", out=Path("o"), kind="generative", too_long=too_long
+        )
+        make = ConversationMaker(
+            tokenizer=tokenizer, settings=settings, form="genprm", max_length=max_length
+        )
+        tally = Tally()
+        return make({"conversations": CHAT}, tally), tally
+
+    assert len(made(whole, "drop")[0]["input_ids"]) == whole
+    assert made(whole - 1, "drop")[1].dropped == {TOO_LONG: 1}
+    example, tally = made(whole - 1, "truncate-at-step")
+    assert (len(example["input_ids"]), tally.num_truncated) == (first, 1)
+    assert made(first - 1, "truncate-at-step")[1].dropped == {TOO_LONG: 1}
+    with pytest.raises(InputError, match="--too-long drop"):
+        made(whole - 1, "error")

@@ -1,0 +1,32 @@
+"""A push is shown in the folder of the job whose dataset is pushed."""
+
+import json
+from pathlib import Path
+
+from factory.hub.state import PushState
+from factory.watching.pushing import push_seen
+from factory.watching.status import State
+from factory.watching.status_file import read_status, write_status
+from tests.watching.builders import job
+
+
+def test_shards_that_arrive_and_errors_are_said_once(tmp_path: Path) -> None:
+    write_status(tmp_path, job(state=State.DONE, num_shards_sealed=3))
+    with push_seen(tmp_path) as events:
+        for pushed, error in ((0, None), (2, None), (2, "503"), (2, "503"), (3, None)):
+            events.read(
+                PushState(
+                    repo_id="org/x", pushed=pushed, pending=3 - pushed, head="h", last_error=error
+                )
+            )
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    said = [(line["event"], line.get("num_pushed", line.get("error"))) for line in lines]
+    assert said == [("pushed", 0), ("pushed", 2), ("push in trouble", "503"), ("pushed", 3)]
+    assert read_status(tmp_path).num_shards_pushed == 3
+    assert read_status(tmp_path).state is State.DONE
+
+
+def test_a_dataset_without_a_job_is_left_as_it_is(tmp_path: Path) -> None:
+    with push_seen(tmp_path) as events:
+        events.read(PushState(repo_id="org/x", pushed=1, head="h"))
+    assert not [*tmp_path.iterdir()]
