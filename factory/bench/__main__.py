@@ -45,6 +45,12 @@ def _scale() -> None:
     measure(SCRATCH / "scale")
 
 
+def _training() -> None:
+    from factory.bench.training import measure
+
+    measure(SCRATCH)
+
+
 def _training_speed() -> None:
     from factory.bench.train_speed import measure
 
@@ -58,6 +64,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "sandbox": _sandbox,
     "consensus": _consensus,
     "scale": _scale,
+    "training": _training,
     "training-speed": _training_speed,
 }
 NEED_A_GPU = ("training-speed",)
