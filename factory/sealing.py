@@ -82,9 +82,11 @@ class Sealer:
                 except OSError as error:  # tried again: everything here may be done twice
                     trouble_s = trouble_s or time.monotonic()
                     if time.monotonic() - trouble_s >= patience_s:
-                        return ending.fail(error)
+                        ending.fail(error)
+                        return
                 except BaseException as error:
-                    return ending.fail(error)
+                    ending.fail(error)
+                    return
 
         self._stop.clear()
         thread = threading.Thread(target=run, name="sealer", daemon=True)
