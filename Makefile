@@ -8,7 +8,8 @@ READY := $(VENV)/.ready
 export HF_HUB_OFFLINE ?= 1
 export HF_HUB_DISABLE_TELEMETRY ?= 1
 
-.PHONY: env demo test test-all lint bench toy-model toy-teacher toy-prm toy-benchmarks clean
+.PHONY: env demo test test-all lint bench bench-scale chaos chaos-short toy-model toy-teacher
+.PHONY: toy-prm toy-benchmarks clean
 
 env: $(READY)
 
@@ -41,6 +42,15 @@ lint: env
 
 bench: env
 	$(BIN)/python -m factory.bench
+
+bench-scale: env
+	$(BIN)/python -m factory.bench scale
+
+chaos-short: env
+	$(BIN)/pytest -m slow tests/chaos
+
+chaos: env
+	$(BIN)/pytest -m chaos
 
 toy-model: env
 	$(BIN)/python -m factory.toy.train --out build/toy-model

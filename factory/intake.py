@@ -1,6 +1,5 @@
 """A job's checked problems, set aside until all of them are known to be good."""
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from factory.problem_checks import checked_problems
 from schemas.arrow import arrow_schema, to_row
 from schemas.files import read_table, write_table
 from schemas.records import ProblemGroup
+from workers.scratch import scratch
 
 ROWS_TOGETHER = 1_000
 
@@ -38,8 +38,8 @@ class Intake:
 def checked_intake(job: Job, recipe: Recipe) -> Iterator[Intake]:
     """All problems of a job. Raises InputError for the first bad one: nothing is written then
     where the job would go, so a refused job leaves no trace."""
-    with tempfile.TemporaryDirectory(prefix="prm-factory-") as temporary:
-        intake = _set_aside(checked_problems(job, recipe), Path(temporary), job)
+    with scratch("problems") as temporary:
+        intake = _set_aside(checked_problems(job, recipe), temporary, job)
         if not intake.has_solutions and not recipe.has_given_labels and job.generator is None:
             raise InputError("the problems come without solutions: add 'generator: {model: ...}'")
         yield intake

@@ -5,9 +5,11 @@ or not at all. What is stored is the only record: running a stage again opens a 
 what is missing, failed, or changed in the input. Readers take a problem as its last pass says.
 """
 
+import errno
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -27,6 +29,10 @@ from workers.grading import Grader
 from workers.program import Program
 from workers.vllm_engine import open_engine
 from workers.worker import EngineWorker
+
+NO_PROGRESS_S = 6 * 3600.0
+"""Without a finished batch for so long the job ends. Ray Data's own half hour is too short: a few
+problems of many long rollouts may take an engine longer, and so may waiting for nodes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +77,7 @@ def run_stage(
     if not pending:
         return
     placed = room_for(section)
+    _set_up(ray.data.DataContext.get_current())
     folder = stage.open_pass()
     check_nodes(section, placed, folder)
     groups = _read(pending, {"num_cpus": 0.1, **task_options(cluster_nodes())})
@@ -91,6 +98,32 @@ def run_stage(
         raise InputError(
             f"the engine for {section.model} did not start: {_cause(str(error))}"
         ) from error
+    except ray.exceptions.RayTaskError as error:
+        if (told := _as_told(error.cause, folder)) is None:
+            raise
+        raise told from error
+    except ray.data.exceptions.ExecutionTimeoutError as error:
+        raise InputError(
+            f"no worker finished a batch for {NO_PROGRESS_S / 3600:g} hours: one hangs, or engines "
+            "wait for room in the cluster; what is stored is kept, run the same command again"
+        ) from error
+
+
+def _set_up(context: Any) -> None:
+    """A batch may take hours, and what a worker says of storage has to arrive as it was raised."""
+    context.execution_no_progress_timeout_s = NO_PROGRESS_S
+    context.raise_original_map_exception = True
+
+
+def _as_told(error: BaseException, folder: Path) -> Exception | None:
+    """What a worker met with storage, as if it had happened here; `None` for anything else."""
+    if not isinstance(error, OSError):
+        return None
+    if error.errno == errno.ENOENT:
+        return InputError(
+            f"a worker does not see {folder}: --out has to be on storage that every node mounts"
+        )
+    return OSError(error.errno, error.strerror, error.filename)
 
 
 def pending_problems(source: Mapping[str, Row], stored: Mapping[str, Row]) -> dict[str, Row]:

@@ -4,19 +4,53 @@ A batch that is worked on again, because its worker died or its answer was lost,
 file. So what is stored is the one record of what is done, and nothing else has to agree with it.
 """
 
+import asyncio
+import errno
+import logging
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
-from schemas.files import write_table
+from schemas.files import is_local, write_table
 from schemas.ids import content_id
+
+PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+"""Between two attempts, before the job ends: the rollouts of a batch are dear, and network file
+systems come back."""
+
+log = logging.getLogger(__name__)
 
 
 def write_groups(folder: Path, table: pa.Table) -> Path:
-    """Stores a table of groups durably; its name is a hash of its problem ids."""
+    """Stores a table of groups durably, in a folder that is there; its name is a hash of its
+    problem ids."""
     path = folder / f"{batch_id(table)}.parquet"
+    check_there(folder)
     write_table(path, table)
     return path
+
+
+def check_there(folder: Path) -> None:
+    """Raises FileNotFoundError where a folder that the job has made cannot be seen from here.
+
+    Without it a node that lacks the job's storage would make the folder anew on its own disk.
+    """
+    if is_local(folder) and not folder.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
+
+
+async def patiently(write: Callable[[], object], pauses_s: Sequence[float] = PAUSES_S) -> None:
+    """Calls `write` in a thread until it succeeds; raises what it raised after the last pause."""
+    for pause_s in pauses_s:
+        try:
+            await asyncio.to_thread(write)
+            return
+        except OSError as error:
+            log.warning("cannot store a batch, trying again in %g s: %s", pause_s, error)
+        await asyncio.sleep(pause_s)
+    await asyncio.to_thread(write)
 
 
 def batch_id(table: pa.Table) -> str:

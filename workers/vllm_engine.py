@@ -10,14 +10,13 @@ import dataclasses
 import difflib
 import gc
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Literal
 
 from workers.engine import Engine
+from workers.scratch import Scratch
 from workers.vllm_counters import Counters, counting_logger
 from workers.vllm_dialect import Dialect
 
@@ -210,14 +209,12 @@ def set_environment() -> None:
 def run_directory() -> Iterator[Callable[[], None]]:
     """Send vLLM's sockets and temporary files to a folder of their own; yields its removal.
 
-    The environment is as before afterwards, the folder stays until it is removed or we exit.
+    The environment is as before afterwards, the folder stays until it is removed or we are gone.
     """
-    folder = Path(tempfile.mkdtemp(prefix="engine-"))
+    scratch = Scratch("engine")
+    folder, remove = scratch.path, scratch.remove
     before = {name: os.environ.get(name) for name in ("TMPDIR", "VLLM_RPC_BASE_PATH")}
     before_python = tempfile.tempdir
-
-    def remove() -> None:
-        shutil.rmtree(folder, ignore_errors=True)
 
     atexit.register(remove)
     try:

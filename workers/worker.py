@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,7 +23,7 @@ from workers.admission import Admission
 from workers.counting import counting, program_counts
 from workers.engine import Engine, EngineDead
 from workers.program import Program
-from workers.store import batch_id, write_groups
+from workers.store import batch_id, check_there, patiently, write_groups
 from workers.suspects import DEATHS_TO_FAIL, DEATHS_TO_SUSPECT, Suspects
 from workers.tally import MAX_RECENT, FailedGroup, WorkerCounts
 
@@ -90,6 +91,7 @@ class EngineWorker:
         A batch that is stored already, by a worker whose answer was lost, is not run again.
         """
         if self._suspects is None:
+            await asyncio.to_thread(check_there, self._folder)
             self._suspects = Suspects(self._folder / ATTEMPTS, self._incarnation)
             self._admission = Admission(self._engine)
         stored = self._folder / f"{batch_id(batch)}.parquet"
@@ -107,7 +109,7 @@ class EngineWorker:
             reporter.cancel()
         rows = [to_row(group) for group in found]
         table = pa.Table.from_pylist(rows, schema=arrow_schema(ProblemGroup))
-        await asyncio.to_thread(write_groups, self._folder, table)
+        await patiently(partial(write_groups, self._folder, table))
         self._count_stored(found)
         self._report()
         return table.select(RETURNED)

@@ -39,6 +39,18 @@ def _consensus() -> None:
     measure(SCRATCH / "consensus")
 
 
+def _scale() -> None:
+    from factory.bench.scale import measure
+
+    measure(SCRATCH / "scale")
+
+
+def _training() -> None:
+    from factory.bench.training import measure
+
+    measure(SCRATCH)
+
+
 def _training_speed() -> None:
     from factory.bench.train_speed import measure
 
@@ -51,6 +63,8 @@ PARTS: dict[str, Callable[[], None]] = {
     "labels": _labels,
     "sandbox": _sandbox,
     "consensus": _consensus,
+    "scale": _scale,
+    "training": _training,
     "training-speed": _training_speed,
 }
 NEED_A_GPU = ("training-speed",)

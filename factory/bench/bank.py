@@ -49,6 +49,9 @@ class BankSolution:
 
     problem_id: str
     level: int
+    question: str
+    steps: list[str]
+    """Without the whitespace around them."""
     root: Counts
     lengths: list[int]
     is_correct: bool
@@ -120,6 +123,8 @@ async def _bank(
     return BankSolution(
         problem_id=group.problem_id,
         level=problem.level,
+        question=problem.question,
+        steps=[step.strip() for step in solution.steps],
         root=counts_of(group.sampled),
         lengths=[len(step) for step in solution.steps],
         is_correct=bool(outcome(solution.verdict)),

@@ -1,0 +1,160 @@
+"""Which recipe to choose: the same small PRM trained on the same solutions, labelled differently.
+
+Every recipe labels the same sampled solutions by the same stored rollouts. A PRM is trained on its
+rows from the shipped backbone and measured on the shipped benchmarks: the first error found (F1 of
+ProcessBench, best threshold on the family `word`), and best of 8. Two comparisons: all solutions
+whatever the labels cost, and as many solutions as a budget of tokens pays for. Intervals are 95 %,
+of the mean over seeds: problems resampled, and the spread between seeds.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from rich.progress import track
+
+from factory.bench.bank import collect
+from factory.bench.critics import criticise
+from factory.bench.report import write_report
+from factory.bench.training_plot import plot_training, print_table
+from factory.bench.training_rows import ORACLE, LabelledRow, recipes
+from factory.bench.training_scores import Summary, summarise
+
+BANKS = ((200, 128, 11), (200, 128, 12), (200, 128, 13), (100, 256, 14))
+"""Problems, rollouts at every prefix, seed."""
+TOKEN_BUDGETS = (100_000, 400_000)
+SEEDS = (0, 1, 2)
+ALL = "all solutions"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One training: whose labels, of how many solutions, which seed."""
+
+    recipe: str
+    condition: str
+    seed: int
+    num_solutions: int
+    """Labelled, discarded ones included."""
+    num_rows: int
+    num_tokens: int
+    file: Path
+
+
+def measure(folder: Path, num_processes: int = 2) -> None:
+    """Labels, trains and scores; prints tables and writes `training.json` and `training.png`."""
+    trials = folder / "training"
+    shutil.rmtree(trials, ignore_errors=True)
+    trials.mkdir(parents=True)
+    runs = list(_runs(_labelled(folder), trials))
+    with ProcessPoolExecutor(num_processes, mp_context=get_context("spawn")) as pool:
+        found = list(
+            track(pool.map(_train_and_score, runs), description="training PRMs", total=len(runs))
+        )
+    rows = summarise([(asdict(run), scores) for run, scores in zip(runs, found, strict=True)])
+    print_table(rows)
+    write_report("training", _report(rows, found))
+    plot_training(rows, folder.parent / "training.png")
+
+
+def _labelled(folder: Path) -> dict[str, list[LabelledRow]]:
+    """Every recipe's rows of the same solutions, none of a problem that is in a benchmark."""
+    from factory.toy.benchmark_files import benchmark_questions
+
+    hidden = benchmark_questions()
+    found: dict[str, list[LabelledRow]] = {name: [] for name in recipes()}
+    for num_problems, num_rollouts, seed in BANKS:
+        name = f"{num_problems}-{num_rollouts}-{seed}.json"
+        bank = collect(
+            folder / f"bank-{name}", num_problems=num_problems, num_rollouts=num_rollouts, seed=seed
+        )
+        criticisms = criticise(folder / f"critics-{name}", bank, seed)
+        pairs = [(s, c) for s, c in zip(bank, criticisms, strict=True) if s.question not in hidden]
+        for recipe_name, recipe in recipes().items():
+            found[recipe_name] += [recipe(solution, criticism) for solution, criticism in pairs]
+    return found
+
+
+def _runs(labelled: dict[str, list[LabelledRow]], folder: Path) -> Sequence[Run]:
+    runs = []
+    for seed in SEEDS:
+        for name, rows in labelled.items():
+            runs.append(_run(name, ALL, seed, _shuffled(rows, seed), folder))
+            if name == ORACLE:
+                continue
+            for budget in TOKEN_BUDGETS:
+                paid = _paid_by(budget, _shuffled(rows, seed))
+                if len(paid) < len(rows):
+                    runs.append(_run(name, f"{budget:,} tokens", seed, paid, folder))
+    return runs
+
+
+def _shuffled(rows: Sequence[LabelledRow], seed: int) -> list[LabelledRow]:
+    """Problems in a random order that is every recipe's; a problem's solutions stay together."""
+    problems = sorted({row.problem_id for row in rows})
+    Random(seed).shuffle(problems)
+    place = {problem: i for i, problem in enumerate(problems)}
+    return sorted(rows, key=lambda row: place[row.problem_id])
+
+
+def _paid_by(budget: int, rows: Sequence[LabelledRow]) -> list[LabelledRow]:
+    """The first solutions whose labels a budget of tokens pays for."""
+    paid: list[LabelledRow] = []
+    for row in rows:
+        budget -= row.num_tokens
+        if budget < 0:
+            break
+        paid.append(row)
+    return paid
+
+
+def _run(
+    name: str, condition: str, seed: int, labelled: Sequence[LabelledRow], folder: Path
+) -> Run:
+    kept = [one.row for one in labelled if one.row is not None]
+    place = "-".join(f"{name} {condition} {seed}".replace(",", "").split())
+    file = folder / f"{place}.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+    return Run(
+        recipe=name,
+        condition=condition,
+        seed=seed,
+        num_solutions=len(labelled),
+        num_rows=len(kept),
+        num_tokens=sum(one.num_tokens for one in labelled),
+        file=file,
+    )
+
+
+def _train_and_score(run: Run) -> dict[str, Any]:
+    """In a process of its own; what the benchmarks say."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    from factory.toy.prm_trial import score_toy_prm, train_toy_prm
+
+    out = run.file.with_suffix("")
+    train_toy_prm(run.file, out, num_solutions=run.num_rows, seed=run.seed, say=_silent)
+    scores = score_toy_prm(out)
+    shutil.rmtree(out)
+    return scores
+
+
+def _silent(line: str) -> None:
+    """A hundred trainings need not tell of themselves."""
+
+
+def _report(rows: Sequence[Summary], found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    fixed = {m["method"]: m["accuracy"] for m in found[0]["best_of"]["methods"]}
+    return {
+        "seeds": len(SEEDS),
+        "pass@1": fixed["pass@1"],
+        "majority": fixed["majority"],
+        "pass@8": fixed["pass@N"],
+        "rows": [asdict(row) for row in rows],
+    }
