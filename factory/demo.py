@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from factory.report.tables import percent
 from factory.toy import MODEL_DIR
 from factory.toy.agreement import Agreement, compare
 from factory.toy.consensus import ConsensusEffect, Rate, consensus_effect
+from factory.toy.prm import score_toy_prm, train_toy_prm
 from factory.toy.teacher import TEACHER_DIR
 from factory.toy.world import make_problems, problem_row
 
@@ -52,6 +54,47 @@ def run_demo(console: Console, out: Path, num_problems: int) -> None:
     if (row := telling_row(rows)) is not None:
         console.print("\nA labelled solution (more with [bold]prm-factory show[/]):")
         console.print(solution_panel(row))
+    if not rows:
+        return
+    console.rule("a reward model from these labels")
+    print_toy_prm(console, train_and_score(console, dataset, out / "prm", len(rows)))
+
+
+def train_and_score(
+    console: Console, dataset: Path, out: Path, num_solutions: int
+) -> dict[str, Any]:
+    """Trains the small PRM on the dataset and measures it on the shipped benchmarks."""
+    shutil.rmtree(out, ignore_errors=True)
+    with console.status("training") as status:
+        train_toy_prm(dataset, out, num_solutions=num_solutions, seed=SEED, say=_silent)
+        status.update("scoring solutions of held-out problems")
+        return score_toy_prm(out)
+
+
+def _silent(line: str) -> None:
+    """`prm.json` has what training says."""
+
+
+def print_toy_prm(console: Console, report: Mapping[str, Any]) -> None:
+    """First-error F1 and best of 8, beside what needs no PRM."""
+    bench, best = report["processbench"], report["best_of"]
+    methods = {m["method"]: m for m in best["methods"]}
+
+    def share(name: str) -> str:
+        accuracy = methods[name]["accuracy"]
+        return (
+            f"{100 * accuracy['value']:.1f} % "
+            f"({100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f})"
+        )
+
+    f1 = bench["held_out_f1"]
+    console.print(
+        f"[bold]first error[/]  F1 {f1['value']:.2f} ({f1['low']:.2f} to {f1['high']:.2f}) on "
+        f"{f1['num']:,} solutions of held-out problems\n"
+        f"[bold]best of 8[/]    one at random {share('pass@1')}, majority {share('majority')},\n"
+        f"             highest score {share('prm-min')}, vote by score {share('vote-min')},\n"
+        f"             if it never erred {share('pass@N')}; {best['num_problems']:,} problems"
+    )
 
 
 def telling_row(rows: Iterable[dict[str, Any]]) -> dict[str, Any] | None:

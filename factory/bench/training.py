@@ -136,7 +136,7 @@ def _run(
 def _train_and_score(run: Run) -> dict[str, Any]:
     """In a process of its own; what the benchmarks say."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    from factory.toy.prm_trial import score_toy_prm, train_toy_prm
+    from factory.toy.prm import score_toy_prm, train_toy_prm
 
     out = run.file.with_suffix("")
     train_toy_prm(run.file, out, num_solutions=run.num_rows, seed=run.seed, say=_silent)

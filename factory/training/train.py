@@ -2,13 +2,19 @@
 
 import os
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from factory.errors import InputError
 from factory.training.outcome import Say, Trained
 from factory.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
+
+
+EXTRA = ("accelerate", "peft", "trl")
+"""Packages that labelling does without."""
 
 
 def train(
@@ -21,6 +27,8 @@ def train(
     """
     if os.environ.get("RANK", "0") != "0":
         say = _nothing
+    if missing := [package for package in EXTRA if find_spec(package) is None]:
+        raise InputError(f"training needs {', '.join(missing)}: pip install 'prm-factory[train]'")
     if settings.is_generative:
         from factory.training.generative import train_generative
 

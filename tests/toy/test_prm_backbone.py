@@ -1,23 +1,19 @@
 """The shipped backbone loads as a token classifier; the benchmarks agree with the oracle."""
 
+import json
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
 from transformers import AutoModelForTokenClassification, AutoTokenizer, PreTrainedTokenizerFast
 
+from factory.scorers import SolutionText, open_scorer
 from factory.toy import benchmark_files as files
 from factory.toy.lines import read_answer
-from factory.toy.measure_prm import best_of, first_error_f1, labelled_by_oracle
+from factory.toy.measure_prm import row_by_oracle
 from factory.toy.oracle import first_error, judge
-from factory.toy.prm import (
-    BACKBONE_DIR,
-    encode,
-    fine_tuning,
-    load_scorer,
-    separator_logits,
-    train_prm,
-)
+from factory.toy.prm import BACKBONE_DIR, fine_tuning, train_toy_prm
 from factory.toy.prm_samples import SEPARATOR
 from factory.toy.solver import Habits, write_solution
 from factory.toy.tokenizer import build_tokenizer
@@ -54,39 +50,32 @@ def test_the_separator_has_one_id_wherever_it_stands(tokenizer: PreTrainedTokeni
     assert tokenizer.get_vocab() == build_tokenizer().get_vocab()
 
 
-def test_it_loads_as_a_token_classifier_with_two_classes(
-    tokenizer: PreTrainedTokenizerFast,
-) -> None:
+def test_it_loads_as_a_token_classifier_with_two_classes() -> None:
     model = AutoModelForTokenClassification.from_pretrained(BACKBONE_DIR, num_labels=2)
-    logits = separator_logits(model, tokenizer, [encode(tokenizer, QUESTION, STEPS)])
-    assert [tuple(x.shape) for x in logits] == [(2, 2)]
-    assert torch.isfinite(logits[0]).all()
+    logits = model(input_ids=torch.arange(12)[None]).logits
+    assert tuple(logits.shape) == (1, 12, 2)
+    assert torch.isfinite(logits).all()
 
 
-def test_padding_changes_no_score(tokenizer: PreTrainedTokenizerFast) -> None:
-    model = AutoModelForTokenClassification.from_pretrained(BACKBONE_DIR, num_labels=2).eval()
-    score = load_scorer(model, tokenizer)
-    alone = score([(QUESTION, STEPS)])[0]
-    together = score([(QUESTION, STEPS), (QUESTION, (STEPS[0], *STEPS))])[0]
-    assert alone == pytest.approx(together, abs=1e-4)
-
-
-def test_few_labels_make_a_prm_that_finds_injected_errors() -> None:
+def test_few_labels_make_a_prm_that_finds_injected_errors(tmp_path: Path) -> None:
     """Of about 190 steps, more than 0.7 of the good and of the bad; a coin does so in 1 of 10^6."""
     habits = Habits(error_rate=0.25, repair_rate=0.0, detour_rate=0.0)
     rows = []
     for problem in make_problems(96, 77, levels=(2,)):
         written = write_solution(problem, 1, habits)
         texts = tuple(step.text for step in written)
-        rows.append(labelled_by_oracle(problem.question, texts, first_error(judge(problem, texts))))
-    model = train_prm(rows[:48], fine_tuning(48), seed=0)
-    score = load_scorer(model, AutoTokenizer.from_pretrained(BACKBONE_DIR))
-    scores = score([(row.question, row.steps) for row in rows[48:]])
+        rows.append(row_by_oracle(problem.question, texts, first_error(judge(problem, texts))))
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows[:48]), encoding="utf-8")
+    train_toy_prm(file, tmp_path / "prm", num_solutions=48, seed=0, say=lambda line: None)
+    scorer = open_scorer(str(tmp_path / "prm"), device="cpu")
+    texts = [SolutionText(problem=r["prompt"], steps=tuple(r["completions"])) for r in rows[48:]]
+    scores = scorer.score_all(texts)
     for label in (True, False):
         found = [
             (p > 0.5) == label
             for row, values in zip(rows[48:], scores, strict=True)
-            for p, truth in zip(values, row.labels, strict=True)
+            for p, truth in zip(values, row["labels"], strict=True)
             if truth == label
         ]
         assert sum(found) / len(found) > 0.7
@@ -130,20 +119,3 @@ def test_best_of_8_agrees_with_the_oracle() -> None:
 def test_the_two_benchmarks_share_no_question() -> None:
     both = [row for path in (files.PROCESSBENCH, files.BEST_OF_8) for row in files.read_rows(path)]
     assert len(files.benchmark_questions()) == len(both)
-
-
-def test_first_error_f1_is_the_harmonic_mean_of_both_accuracies() -> None:
-    scores = [[0.9, 0.2], [0.9, 0.9], [0.4, 0.9], [0.9, 0.9]]
-    assert first_error_f1(scores, [1, 0, -1, -1], 0.5) == pytest.approx(0.5)
-    assert first_error_f1(scores, [0, 0, -1, -1], 0.5) == 0.0
-
-
-def test_best_of_breaks_ties_by_a_fair_draw() -> None:
-    def solution(answer: str | None, is_correct: bool) -> dict[str, object]:
-        return {"steps": ["x"], "answer": answer, "is_correct": is_correct}
-
-    row = {"solutions": [solution("1", True), solution("2", False), solution(None, False)]}
-    chances = best_of([row], [[0.9], [0.9], [0.3]])
-    assert chances["majority"] == pytest.approx(1 / 3)
-    assert chances["PRM min"] == chances["vote by last"] == pytest.approx(0.5)
-    assert (chances["pass@1"], chances["pass@8"]) == (pytest.approx(1 / 3), 1.0)
