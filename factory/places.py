@@ -28,4 +28,7 @@ def _check_reachable(path: Path) -> None:
             "check credentials and endpoint in the environment"
         ) from error
     if not is_there:
-        raise InputError(f"{path}: there is no {bucket!r}, or these credentials may not see it")
+        raise InputError(
+            f"{path}: there is no {bucket!r}, these credentials may not see it, or nothing answers "
+            "at the endpoint"
+        )

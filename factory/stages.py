@@ -123,7 +123,7 @@ def _as_told(error: BaseException, folder: Path) -> Exception | None:
         return InputError(
             f"a worker does not see {folder}: --out has to be on storage that every node mounts"
         )
-    return OSError(error.errno, error.strerror, error.filename)
+    return OSError(error.errno, error.strerror, str(folder))  # Ray puts advice into `filename`
 
 
 def pending_problems(source: Mapping[str, Row], stored: Mapping[str, Row]) -> dict[str, Row]:

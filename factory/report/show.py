@@ -13,6 +13,7 @@ from rich.text import Text
 
 from factory.core.labelers import RelativeProgress
 from factory.errors import InputError, shortened
+from factory.lease import LEASE
 from factory.report.audit import audit_line
 from factory.report.tables import duration, funnel_lines, percent, rationale_lines
 from schemas.files import listed
@@ -49,7 +50,8 @@ def dataset_of(folder: Path) -> Path:
     """
     if _manifest(folder) is None:
         raise InputError(f"{folder} holds no job and no dataset: give the folder named with --out")
-    return folder / "dataset" if (folder / "stages").is_dir() else folder
+    is_job = {file.name for file in listed(folder, "*")} & {"stages", LEASE}
+    return folder / "dataset" if is_job else folder
 
 
 def _manifest(folder: Path) -> Manifest | None:

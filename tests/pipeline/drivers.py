@@ -35,7 +35,7 @@ def labelling(job: Path, out: object, **options: Any) -> Driver:
     return started("label", job, "--out", out, **options)
 
 
-def ended(driver: Driver, timeout_s: float = 280) -> tuple[int, str]:
+def ended(driver: Driver, timeout_s: float = 500) -> tuple[int, str]:
     """Exit code and all that was said, errors last."""
     out, err = driver.communicate(timeout=timeout_s)
     return driver.returncode, out + err
@@ -56,7 +56,7 @@ def killed(driver: Driver) -> None:
 
 def eventually(holds: Callable[[], object], driver: Driver) -> None:
     """Waits for it while the driver runs; whether it came true is the test's to look at."""
-    deadline_s = time.monotonic() + 240
+    deadline_s = time.monotonic() + 500
     while not holds() and driver.poll() is None:
         assert time.monotonic() < deadline_s
         time.sleep(0.05)

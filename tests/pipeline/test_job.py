@@ -10,7 +10,7 @@ import pytest
 
 from factory.watching.status import State
 from factory.watching.status_file import read_status
-from schemas.files import listed, place, read_bytes, sha256_of
+from schemas.files import is_there, listed, place, read_bytes, sha256_of
 from tests.pipeline.drivers import (
     ended,
     eventually,
@@ -33,6 +33,10 @@ def published(out: Path) -> dict[str, str]:
 
 def num_sealed(out: Path) -> int:
     return len(listed(out / "stages" / "sealed", "*.json"))
+
+
+def has_dataset(out: Path) -> bool:
+    return is_there(out / "dataset" / "manifest.json")
 
 
 def test_a_job_that_is_killed_while_it_seals_goes_on_to_the_same_files(tmp_path: Path) -> None:
@@ -81,7 +85,7 @@ def test_a_job_that_is_told_to_end_says_how_to_go_on_and_does(
 ) -> None:
     job, out = write_job(tmp_path, 96), tmp_path / "out"
     driver = labelling(job, out, delay_s=1.0)
-    eventually(lambda: num_sealed(out) > 0, driver)
+    eventually(lambda: has_dataset(out), driver)
     driver.send_signal(sent)
     left, said = ended(driver)
     assert left == code, said[-2_000:]
@@ -111,7 +115,7 @@ def test_a_job_reads_from_and_keeps_everything_in_a_bucket(tmp_path: Path, bucke
     far = write_job(tmp_path / "far", 12, problems=f"{bucket}/in/p.jsonl")
     finished(labelling(job, here))
     driver = labelling(far, there, delay_s=0.5)
-    eventually(lambda: num_sealed(there) > 0, driver)
+    eventually(lambda: has_dataset(there), driver)
     killed(driver)
     assert not manifest_in(there).is_complete
     finished(labelling(far, there))
@@ -123,7 +127,8 @@ def test_a_job_reads_from_and_keeps_everything_in_a_bucket(tmp_path: Path, bucke
     assert "3 shards" in finished(started("watch", there, "--once"))
     assert b'"job done"' in read_bytes(there / "log.jsonl")
     assert "starting engines" not in finished(labelling(far, there))
-    rows = load_dataset(f"{bucket}/there/dataset", split="train", streaming=True)
+    files = f"{bucket}/there/dataset/data/*.parquet"  # `datasets` takes no URL for a folder
+    rows = load_dataset("parquet", data_files=files, split="train", streaming=True)
     assert len(list(rows)) == sum(shard.num_rows for shard in manifest_in(there).shards)
 
 
@@ -168,9 +173,9 @@ def test_a_lost_object_store_is_named_and_the_job_goes_on_when_it_is_back(
 
     s3fs.S3FileSystem.clear_instance_cache()
     s3fs.S3FileSystem().mkdir("lost-and-found")
-    job, out = write_job(tmp_path, 48), place("s3://lost-and-found/run")
+    job, out = write_job(tmp_path, 32), place("s3://lost-and-found/run")
     driver = labelling(job, out, delay_s=1.0)
-    eventually(lambda: num_sealed(out) > 0, driver)
+    eventually(lambda: has_dataset(out), driver)
     own_store.stop()
     code, said = ended(driver, 600)
     own_store.start()

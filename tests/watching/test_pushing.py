@@ -1,12 +1,17 @@
 """A push is shown in the folder of the job whose dataset is pushed."""
 
 import json
+import time
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from factory.hub.state import PushState
 from factory.watching.pushing import push_seen
 from factory.watching.status import State
 from factory.watching.status_file import read_status, write_status
+from schemas.files import listed, place
 from tests.watching.builders import job
 
 
@@ -24,6 +29,21 @@ def test_shards_that_arrive_and_errors_are_said_once(tmp_path: Path) -> None:
     assert said == [("pushed", 0), ("pushed", 2), ("push in trouble", "503"), ("pushed", 3)]
     assert read_status(tmp_path).num_shards_pushed == 3
     assert read_status(tmp_path).state is State.DONE
+
+
+@pytest.mark.parametrize("place_of_it", ["here", "in a bucket"])
+def test_the_status_of_a_running_job_is_left_to_it(
+    place_of_it: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    is_here = place_of_it == "here"
+    folder = tmp_path if is_here else place(f"{request.getfixturevalue('bucket')}/run")
+    running = job(state=State.RUNNING, updated=time.time())
+    write_status(folder, running)
+    with push_seen(folder) as events:
+        events.read(PushState(repo_id="org/x", pushed=1, head="h"))
+        write_status(folder, replace(running, num_shards_sealed=2))
+    assert read_status(folder) == replace(running, num_shards_sealed=2)
+    assert [f.name for f in listed(folder, "log*")] == (["log.jsonl"] if is_here else [])
 
 
 def test_a_dataset_without_a_job_is_left_as_it_is(tmp_path: Path) -> None:
