@@ -82,6 +82,7 @@ def worker(
 
 def stored(folder: Path, batch: pa.Table, program: Program = ask_in_a_task_group) -> pa.Table:
     """What a worker makes of a batch, from its file."""
+    folder.mkdir(exist_ok=True)
     returned = asyncio.run(worker(folder, program=program)(batch))
     [file] = folder.glob("*.parquet")
     found = pq.read_table(file)
