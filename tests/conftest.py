@@ -23,15 +23,10 @@ def ray_cluster() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def s3_url() -> Iterator[str]:
     """An S3 server on this machine."""
-    import logging
+    from tests.object_store import ObjectStore
 
-    from moto.server import ThreadedMotoServer
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    yield f"http://127.0.0.1:{port}"
+    server = ObjectStore()
+    yield server.url
     server.stop()
 
 

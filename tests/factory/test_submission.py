@@ -113,7 +113,7 @@ def test_a_job_brings_what_it_names_by_relative_paths_and_nothing_else(tmp_path:
 
 
 def test_the_shipped_job_means_the_copies_and_is_the_same_otherwise(tmp_path: Path) -> None:
-    made = bundle(tmp_path, seed=7, output={"rows_per_shard": 5})
+    made = bundle(tmp_path, seed=7, output={"problems_per_shard": 5})
     before, after = load_job(tmp_path / "home" / "job.yaml"), load_job(made.folder / "job.yaml")
     assert Path(after.problems.path) == made.folder / "inputs/problems.path/problems.jsonl"
     assert after.model_copy(update={"problems": before.problems}) == before

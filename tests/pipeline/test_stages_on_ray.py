@@ -145,6 +145,7 @@ def test_a_finished_stage_is_not_run_again(ray_cluster: None, tmp_path: Path) ->
     assert {f: f.stat().st_mtime_ns for f in stage.files()} == before
 
 
+@pytest.mark.slow
 def test_a_driver_killed_in_the_middle_loses_and_doubles_nothing(tmp_path: Path) -> None:
     stage = StageFolder(path=tmp_path / "stage")
     source = store(tmp_path / "in", 120)
