@@ -334,6 +334,7 @@ def test_a_closed_engine_leaves_no_files_and_is_dead(engine: Engine, run_folder:
     assert list(run_folder.iterdir()) != []
     assert not tempfile.gettempdir().startswith(str(run_folder))
     engine.close()
-    assert list(run_folder.iterdir()) == []
+    # Torch makes its cache for all processes of a user where temporary files go.
+    assert [f for f in run_folder.iterdir() if not f.name.startswith("torchinductor_")] == []
     with pytest.raises(EngineDead, match="closed"):
         complete(engine, [0])
