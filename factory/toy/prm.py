@@ -3,7 +3,9 @@
 The real training module and the real evaluation, with settings that suit the shipped backbone.
 """
 
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +58,8 @@ def train_toy_prm(
         warmup_steps=round(suits.warm_up_share * num_steps),
         seed=seed,
     )
-    train(settings, say=say)
+    with _without_progress():
+        train(settings, say=say)
 
 
 def score_toy_prm(model: Path) -> dict[str, Any]:
@@ -66,8 +69,20 @@ def score_toy_prm(model: Path) -> dict[str, Any]:
     from factory.scorers import open_scorer
 
     parts = read_parts(toy_inputs(), EvalSettings(threshold_subset=SUBSET))
-    scorer = open_scorer(str(model), backend="transformers", device="cpu")
+    with _without_progress():
+        scorer = open_scorer(str(model), backend="transformers", device="cpu")
     try:
         return evaluate(scorer, parts)
     finally:
         scorer.close()
+
+
+@contextmanager
+def _without_progress() -> Iterator[None]:
+    """transformers draws a bar for each file and prints every tenth loss."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    with redirect_stdout(io.StringIO()):
+        yield
+    logging.enable_progress_bar()
