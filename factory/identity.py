@@ -1,5 +1,6 @@
 """What a job is: its digests, and the refusal of a folder made by another one."""
 
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -131,10 +132,10 @@ def manifest_in(folder: Path) -> Manifest | None:
         raise InputError(shortened(error)) from error
 
 
-def package_versions() -> dict[str, str]:
+def package_versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
     """Versions of what the numbers depend on, as far as they are installed."""
     found = {}
-    for package in PACKAGES:
+    for package in packages:
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -3,13 +3,13 @@
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from factory.engine_actors import cluster_nodes
 from factory.errors import InputError, shortened
+from factory.identity import package_versions
 from factory.job import EngineSection
 from factory.placement import Node, Placement, has_labels
 from schemas.files import is_there, remove, write_atomically
@@ -64,19 +64,8 @@ def _expected(node: Node, section: EngineSection, placed: Placement, marker: Pat
         marker=marker,
         model=model if is_host and model.is_dir() else None,
         needs_vllm=is_host and find_spec("vllm") is not None,
-        versions=versions(),
+        versions=package_versions(PACKAGES),
     )
-
-
-def versions() -> dict[str, str]:
-    """Versions of the packages that nodes have to share, here."""
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def lacking(expected: Expected) -> str | None:
@@ -90,7 +79,7 @@ def lacking(expected: Expected) -> str | None:
         )
     if expected.needs_vllm and find_spec("vllm") is None:
         return "has no vllm: use the same image or environment on all nodes"
-    here = versions()
+    here = package_versions(PACKAGES)
     for package, wanted in expected.versions.items():
         if here.get(package) != wanted:
             return (

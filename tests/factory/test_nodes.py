@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from factory.nodes import Expected, cannot_run, lacking, versions
+from factory.identity import package_versions
+from factory.nodes import PACKAGES, Expected, cannot_run, lacking
 from factory.toy import MODEL_DIR
 
 
@@ -13,7 +14,9 @@ from factory.toy import MODEL_DIR
 def expected(tmp_path: Path) -> Expected:
     marker = tmp_path / ".seen"
     marker.touch()
-    return Expected(marker=marker, model=MODEL_DIR, needs_vllm=True, versions=versions())
+    return Expected(
+        marker=marker, model=MODEL_DIR, needs_vllm=True, versions=package_versions(PACKAGES)
+    )
 
 
 def test_a_node_like_the_drivers_lacks_nothing(expected: Expected) -> None:
