@@ -40,6 +40,11 @@ def engine_cores() -> list[psutil.Process]:
     return [p for p in descendants() if _name(p) == "cat" and _parent(p) in workers]
 
 
+def is_of_a_node(process: psutil.Process) -> bool:
+    """Ray's own processes, on which those of a node depend."""
+    return _name(process) in ("raylet", "gcs_server")
+
+
 def title(process: psutil.Process) -> str:
     try:
         return " ".join(process.cmdline())

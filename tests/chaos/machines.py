@@ -7,7 +7,7 @@ from typing import Any
 import psutil
 from ray.cluster_utils import Cluster
 
-from tests.chaos.family import descendants, end, send
+from tests.chaos.family import descendants, end, is_of_a_node, send
 
 NOTICED_SOON = {
     "health_check_initial_delay_ms": 0,
@@ -18,6 +18,8 @@ NOTICED_SOON = {
 """A node that is gone is dead after about two seconds, one that says nothing after ten."""
 START_S = 300
 """A crowded machine takes its time."""
+STARTS = 5
+"""Of a node, before it is given up."""
 NUM_NODES = 2
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -35,13 +37,7 @@ class Machines:
     def __init__(self) -> None:
         os.environ |= ENVIRONMENT
         self._cluster = Cluster()
-        self._cluster.add_node(
-            wait=False,
-            num_cpus=0,
-            object_store_memory=80 << 20,
-            include_dashboard=False,
-            _system_config=NOTICED_SOON,
-        )
+        self._start(num_cpus=0, include_dashboard=False, _system_config=NOTICED_SOON)
         for _ in range(NUM_NODES):
             self.add_node()
 
@@ -50,15 +46,20 @@ class Machines:
         return str(self._cluster.address)
 
     def add_node(self) -> None:
-        """Ray gives a node half a minute to start; a crowded machine takes two attempts."""
-        for attempts_left in reversed(range(5)):
+        self._start(num_cpus=3)
+        self._cluster.wait_for_nodes(START_S)
+
+    def _start(self, **options: Any) -> None:
+        """Ray gives a node half a minute to start; a crowded machine takes several attempts."""
+        before = set(descendants())
+        for attempts_left in reversed(range(STARTS)):
             try:
-                self._cluster.add_node(wait=False, num_cpus=3, object_store_memory=80 << 20)
-                break
+                self._cluster.add_node(wait=False, object_store_memory=80 << 20, **options)
+                return
             except Exception:  # Ray raises no class of its own
                 if not attempts_left:
                     raise
-        self._cluster.wait_for_nodes(START_S)
+                end([p for p in descendants() if p not in before and is_of_a_node(p)])
 
     def raylets(self) -> list[psutil.Process]:
         """Of the nodes that work."""

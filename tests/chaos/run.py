@@ -31,8 +31,10 @@ from tests.chaos.published import Published, read_published
 
 MAX_RUNS = 40
 """Of one command: more than there are kills."""
-PAUSE_S = 6.0
+PAUSE_S = 4.0
 """Between two kills, on average."""
+AT_WORK_S = 4.0
+"""A worker or an engine is killed so long, at most, after there is one."""
 RUN_TIMEOUT_S = 600.0
 
 
@@ -88,6 +90,9 @@ def _driver(what: signal.Signals) -> Kill:
 
 def _one_of(found: Callable[[], list[psutil.Process]], what: signal.Signals) -> Kill:
     def kill(scene: Scene, draw: Random, driver: subprocess.Popen[bytes]) -> bool:
+        while driver.poll() is None and not found():
+            time.sleep(0.2)
+        _wait(driver, draw.uniform(0, AT_WORK_S))
         processes = found()
         return bool(processes) and family.send(draw.choice(processes), what)
 
@@ -137,15 +142,16 @@ def disturbed(
 ) -> dict[str, Any]:
     """The same job with so many kills; what they were and how it ended."""
     draw = Random(seed)
+    kinds_left = [draw.choice(kinds) for _ in range(num_kills)]
     kills: Counter[str] = Counter()
     endings: Counter[str] = Counter()
     started_s = time.monotonic()
     driver = scene.start(out)
     for _ in range(MAX_RUNS):
-        while sum(kills.values()) < num_kills and driver.poll() is None:
+        while kinds_left and driver.poll() is None:
             _wait(driver, draw.expovariate(1 / PAUSE_S))
-            kind = draw.choice(kinds)
-            kills[kind] += driver.poll() is None and KILLS[kind](scene, draw, driver)
+            if driver.poll() is None and KILLS[kinds_left[-1]](scene, draw, driver):
+                kills[kinds_left.pop()] += 1
         try:
             endings[str(driver.wait(RUN_TIMEOUT_S))] += 1
         except subprocess.TimeoutExpired:
@@ -187,10 +193,10 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--kills", type=int, default=6)
+    parser.add_argument("--kills", type=int, default=4)
     parser.add_argument("--kinds", nargs="+", choices=list(KILLS), default=list(KILLS))
-    parser.add_argument("--problems", type=int, default=96)
-    parser.add_argument("--delay", type=float, default=0.15)
+    parser.add_argument("--problems", type=int, default=64)
+    parser.add_argument("--delay", type=float, default=0.2)
     parser.add_argument("--vllm", action="store_true", help="the toy model on a real engine")
     told = parser.parse_args()
     family.adopt_orphans()
