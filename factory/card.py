@@ -104,7 +104,8 @@ def _contents(manifest: Manifest) -> str:
 
 
 def _has_counts(manifest: Manifest) -> bool:
-    return manifest.recipe["planner"]["type"] != NoRollouts.__name__
+    planner: str = manifest.recipe["planner"]["type"]
+    return planner != NoRollouts.__name__
 
 
 def _evidence(manifest: Manifest) -> str:

@@ -51,7 +51,7 @@ def open_cluster(engine_cpus: float = 1) -> Iterator[None]:
         return
     if address:
         _check_reachable(address)
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     else:
         _start_local(max(os.cpu_count() or 1, ceil(engine_cpus) + LOCAL_CPUS))
     _quieten_ray_data()
@@ -75,7 +75,7 @@ def _start_local(num_cpus: int) -> None:
                     object_store_memory=OBJECT_STORE_BYTES,
                     include_dashboard=False,
                     log_to_driver=False,
-                    logging_level="ERROR",
+                    logging_level=logging.ERROR,
                 )
             return
         except Exception as error:  # Ray raises just that

@@ -107,8 +107,8 @@ def _ask(node: Node, expected: Expected) -> Any:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     there = NodeAffinitySchedulingStrategy(node.node_id, soft=False)
-    task = ray.remote(num_cpus=0, max_retries=1, scheduling_strategy=there)(lacking)
-    return task.remote(expected)
+    options: dict[str, Any] = {"num_cpus": 0, "max_retries": 1, "scheduling_strategy": there}
+    return ray.remote(**options)(lacking).remote(expected)
 
 
 def _answers(asked: list[tuple[str, Any]]) -> Iterator[tuple[str, str]]:

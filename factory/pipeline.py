@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from factory.engine_actors import cluster_nodes
 from factory.errors import InputError
 from factory.identity import check_folder, job_manifest
 from factory.intake import Intake, checked_intake
-from factory.job import ROLES, Job
+from factory.job import ROLES, EngineSection, Job
 from factory.job_folder import JOB_FILE, JobFolder
 from factory.job_stages import Stage, check_sandbox, stages_of
 from factory.lease import Lease
@@ -88,18 +88,17 @@ def label(
                 manifest = replace(manifest, stages=found.stages, audit=found.audit)
             stages = stages_of(job, recipe, folder, manifest, intake.has_solutions)
             with job_seen(folder.path, manifest, watch) as watch, pushing as pusher:
-                manifest = _run_stages(
-                    job,
-                    recipe,
-                    folder,
-                    manifest,
-                    stages,
-                    slices,
-                    watch,
-                    ending,
-                    seal_every_s,
-                    opener,
+                run = _Run(
+                    job=job,
+                    recipe=recipe,
+                    folder=folder,
+                    slices=slices,
+                    watch=watch,
+                    ending=ending,
+                    seal_every_s=seal_every_s,
+                    opener=opener,
                 )
+                manifest = _run_stages(run, stages, manifest)
                 if pusher is not None:
                     pusher.finish()
     return manifest
@@ -135,9 +134,16 @@ def _push(
         events.read(state)
         watch(state)
 
-    options = {"revision": job.push.revision, "is_private": job.push.private}
-    check_access(folder.dataset, job.push_to, **options)
-    return BackgroundPush(folder.dataset, job.push_to, watch=told, rhythm=rhythm, **options)
+    revision, is_private = job.push.revision, job.push.private
+    check_access(folder.dataset, job.push_to, revision=revision, is_private=is_private)
+    return BackgroundPush(
+        folder.dataset,
+        job.push_to,
+        watch=told,
+        rhythm=rhythm,
+        revision=revision,
+        is_private=is_private,
+    )
 
 
 def _store_problems(
@@ -153,69 +159,88 @@ def _store_problems(
     return slices
 
 
-def _run_stages(
-    job: Job,
-    recipe: Recipe,
-    folder: JobFolder,
-    manifest: Manifest,
-    stages: list[Stage],
-    slices: Slices,
-    watch: Watch,
-    ending: Ending,
-    seal_every_s: float,
-    opener: OpenerOf | None,
-) -> Manifest:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """What all stages of one run share."""
+
+    job: Job
+    recipe: Recipe
+    folder: JobFolder
+    slices: Slices
+    watch: Watch
+    ending: Ending
+    seal_every_s: float
+    opener: OpenerOf | None
+
+    def stored(self, stage: Stage) -> StoredRows:
+        return self.folder.stored(stage.folder, self.slices)
+
+    def ready(self, cluster: ExitStack, source: Mapping[str, Row], stored: StoredRows) -> None:
+        """A job that has nothing left to run starts no cluster."""
+        if pending_problems(source, stored.rows):
+            cluster.enter_context(open_cluster(_engine_cpus(self.job)))
+            cluster.enter_context(sigterm_ends())
+
+    def stage(
+        self, stage: Stage, source: Mapping[str, Row], stored: StoredRows, manifest: Manifest
+    ) -> Manifest:
+        """Runs it; the folder's manifest then has its counters."""
+        manifest = run_watched(stage, source, stored, manifest, self.watch, self.opener)
+        write_manifest(self.folder.path, manifest)
+        return manifest
+
+    def sealer(self, stored: StoredRows, manifest: Manifest) -> Sealer | None:
+        """Of the last stage; `None` where the output is written in one piece at the end."""
+        if self.job.output.format != "parquet":
+            return None
+        rule = Rule(
+            labeler=self.recipe.labeler,
+            curation=self.recipe.curation,
+            provenance=provenance_of(manifest),
+        )
+        rows_per_row_group = self.job.output.rows_per_row_group
+        sealer = Sealer(
+            self.folder, self.slices, stored, rule, rows_per_row_group=rows_per_row_group
+        )
+        sealer.open(manifest)
+        return sealer
+
+    def publish(self, stage: Stage, manifest: Manifest) -> Manifest:
+        """What that stage stored, in one piece."""
+        return publish(
+            evidence=slices_of(self.folder, stage.folder),
+            folder=self.folder.dataset,
+            manifest=manifest,
+            labeler=self.recipe.labeler,
+            curation=self.recipe.curation,
+            output=self.job.output,
+        )
+
+
+def _run_stages(run: _Run, stages: list[Stage], manifest: Manifest) -> Manifest:
     """All stages, the last one with its slices sealed as they are settled; then what is left."""
     before = manifest.stages
-    source: Mapping[str, Row] = slices.rows
+    *earlier, last = stages
+    source: Mapping[str, Row] = run.slices.rows
     with ExitStack() as cluster:
-
-        def ready(source: Mapping[str, Row], stored: StoredRows) -> None:
-            """A job that has nothing left to run starts no cluster."""
-            if pending_problems(source, stored.rows):
-                cluster.enter_context(open_cluster(_engine_cpus(job)))
-                cluster.enter_context(sigterm_ends())
-
-        for stage in stages[:-1]:
-            stored = folder.stored(stage.folder, slices)
-            ready(source, stored)
-            manifest = run_watched(stage, source, stored, manifest, watch, opener)
-            write_manifest(folder.path, manifest)
-            for number, members in slices.members.items():
+        for stage in earlier:
+            stored = run.stored(stage)
+            run.ready(cluster, source, stored)
+            manifest = run.stage(stage, source, stored, manifest)
+            for number, members in run.slices.members.items():
                 stored.compact(number, members)
             stored.remove_done()
             source = stored.rows
-        stored = folder.stored(stages[-1].folder, slices)
-        rule = Rule(
-            labeler=recipe.labeler,
-            curation=recipe.curation,
-            provenance=provenance_of(manifest),
-        )
-        sealer = Sealer(
-            folder, slices, stored, rule, rows_per_row_group=job.output.rows_per_row_group
-        )
-        streams = job.output.format == "parquet"
-        if streams:
-            sealer.open(manifest)
-        ready(source, stored)
-        with sealer.beside(manifest, ending, seal_every_s) if streams else nullcontext():
-            manifest = run_watched(stages[-1], source, stored, manifest, watch, opener)
-        write_manifest(folder.path, manifest)
+        stored = run.stored(last)
+        sealer = run.sealer(stored, manifest)
+        run.ready(cluster, source, stored)
+        with sealer.beside(manifest, run.ending, run.seal_every_s) if sealer else nullcontext():
+            manifest = run.stage(last, source, stored, manifest)
     if manifest.stages != before:
         manifest = replace(manifest, audit={})  # it was about less evidence than there is now
     event("publishing")
-    if streams:
-        manifest = sealer.finish(manifest)
-    else:
-        manifest = publish(
-            evidence=slices_of(folder, stages[-1].folder),
-            folder=folder.dataset,
-            manifest=manifest,
-            labeler=recipe.labeler,
-            curation=recipe.curation,
-            output=job.output,
-        )
-    write_manifest(folder.path, manifest)
+    manifest = sealer.finish(manifest) if sealer else run.publish(last, manifest)
+    write_manifest(run.folder.path, manifest)
     return manifest
 
 
@@ -243,7 +268,7 @@ def _check_roles(job: Job, recipe: Recipe) -> None:
 
 def _engine_cpus(job: Job) -> float:
     """CPUs that the engines of the largest stage reserve."""
-    sections = [s for s in (getattr(job, role) for role in ROLES) if s is not None]
+    sections: list[EngineSection] = [s for r in ROLES if (s := getattr(job, r)) is not None]
     return max(section.min_engines * section.num_cpus for section in sections)
 
 
@@ -272,7 +297,7 @@ def run_watched(
     pending = pending_problems(source, stored.rows)
     if not pending:
         return manifest
-    tally = ray.remote(num_cpus=0)(Tally).remote()
+    tally: Any = ray.remote(num_cpus=0)(Tally).remote()
     started_s = time.monotonic()
     run = StageRun(
         name=stage.name,

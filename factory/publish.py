@@ -57,7 +57,8 @@ def publish(
     """
     rule = Rule(labeler=labeler, curation=curation, provenance=provenance_of(manifest))
     with _workshop(folder) as workshop:
-        summary, shards = Summary(), []
+        summary = Summary()
+        shards: list[ShardEntry] = []
         for number, groups in evidence:
             made = write_slice(
                 groups, number, workshop, rule, rows_per_row_group=output.rows_per_row_group
@@ -112,8 +113,8 @@ def remove_unlisted(folder: Path, listed_paths: set[str]) -> None:
 def _workshop(folder: Path) -> Iterator[Path]:
     """A local folder in which the dataset is made before any of it is put in place."""
     if not is_local(folder):
-        with tempfile.TemporaryDirectory() as path:
-            yield Path(path)
+        with tempfile.TemporaryDirectory() as made:
+            yield Path(made)
         return
     path = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(path, ignore_errors=True)
@@ -159,7 +160,8 @@ def is_on_policy(manifest: Manifest) -> bool:
     models, recipe = manifest.models, manifest.recipe
     if models["generator"] is None:
         return False
-    return models["generator"] == models["completer"] and recipe["sampling"] == recipe["completing"]
+    is_one_model: bool = models["generator"] == models["completer"]
+    return is_one_model and bool(recipe["sampling"] == recipe["completing"])
 
 
 def _rewrite_as_arrow(folder: Path, num_rows: int) -> None:
