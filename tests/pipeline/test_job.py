@@ -11,6 +11,7 @@ import pytest
 from factory.watching.status import State
 from factory.watching.status_file import read_status
 from schemas.files import is_there, listed, place, read_bytes, sha256_of
+from tests.object_store import ObjectStore
 from tests.pipeline.drivers import (
     ended,
     eventually,
@@ -133,8 +134,8 @@ def test_a_job_reads_from_and_keeps_everything_in_a_bucket(tmp_path: Path, bucke
 
 
 @pytest.fixture
-def own_store(monkeypatch: pytest.MonkeyPatch) -> Iterator["Store"]:
-    store = Store()
+def own_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
+    store = ObjectStore()
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
@@ -143,31 +144,9 @@ def own_store(monkeypatch: pytest.MonkeyPatch) -> Iterator["Store"]:
     store.stop()
 
 
-class Store:
-    """An object store that can be away for a while; it forgets nothing."""
-
-    def __init__(self) -> None:
-        self._port = 0
-        self.start()
-
-    def start(self) -> None:
-        from moto.server import ThreadedMotoServer
-
-        self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=self._port, verbose=False)
-        self._server.start()
-        self._port = int(self._server.get_host_and_port()[1])
-
-    def stop(self) -> None:
-        self._server.stop()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
-
-
 @pytest.mark.slow
 def test_a_lost_object_store_is_named_and_the_job_goes_on_when_it_is_back(
-    tmp_path: Path, own_store: Store
+    tmp_path: Path, own_store: ObjectStore
 ) -> None:
     import s3fs
 
@@ -176,9 +155,9 @@ def test_a_lost_object_store_is_named_and_the_job_goes_on_when_it_is_back(
     job, out = write_job(tmp_path, 32), place("s3://lost-and-found/run")
     driver = labelling(job, out, delay_s=1.0)
     eventually(lambda: has_dataset(out), driver)
-    own_store.stop()
+    own_store.leave()
     code, said = ended(driver, 600)
-    own_store.start()
+    own_store.come_back()
     assert code == 1, said[-3_000:]
     assert said.splitlines()[-1].startswith("error: s3://lost-and-found/run")
     assert "Traceback" not in said
