@@ -28,6 +28,16 @@ def cluster_nodes() -> list[Node]:
     ]
 
 
+def beside_the_driver() -> dict[str, Any]:
+    """Options of an actor without which a stage cannot end: it is lost with the driver's node, not
+    with any other."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = ray.get_runtime_context().get_node_id()
+    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(here, soft=False)}
+
+
 def room_for(section: EngineSection) -> Placement:
     """The placement of a section's engines, once the cluster has room for the fewest of them.
 

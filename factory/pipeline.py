@@ -11,7 +11,7 @@ from factory.cluster import open_cluster
 from factory.core.prompts import SolvePrompt
 from factory.core.recipe import Recipe
 from factory.ending import Ending, sigterm_ends
-from factory.engine_actors import cluster_nodes
+from factory.engine_actors import beside_the_driver, cluster_nodes
 from factory.errors import InputError
 from factory.identity import check_folder, job_manifest
 from factory.intake import Intake, checked_intake
@@ -297,7 +297,7 @@ def run_watched(
     pending = pending_problems(source, stored.rows)
     if not pending:
         return manifest
-    tally: Any = ray.remote(num_cpus=0)(Tally).remote()
+    tally: Any = ray.remote(num_cpus=0)(Tally).options(**beside_the_driver()).remote()
     started_s = time.monotonic()
     run = StageRun(
         name=stage.name,

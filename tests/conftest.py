@@ -1,6 +1,7 @@
 """Shared by all tests: one local Ray cluster for those that need one, and no deadlines."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,8 @@ from hypothesis import settings
 
 settings.register_profile("shared machine", deadline=None)  # first calls import, others wait
 settings.load_profile("shared machine")
+# Background jobs of a shell ignore Ctrl-C, and so would the commands that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -199,6 +199,7 @@ def main() -> None:
     parser.add_argument("--delay", type=float, default=0.2)
     parser.add_argument("--vllm", action="store_true", help="the toy model on a real engine")
     told = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells' background jobs ignore it
     family.adopt_orphans()
     folder = told.folder.resolve()
     folder.mkdir(parents=True)
