@@ -196,7 +196,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=4)
     parser.add_argument("--kinds", nargs="+", choices=list(KILLS), default=list(KILLS))
     parser.add_argument("--problems", type=int, default=64)
-    parser.add_argument("--delay", type=float, default=0.2)
+    parser.add_argument("--delay", type=float, default=0.3)
     parser.add_argument("--vllm", action="store_true", help="the toy model on a real engine")
     told = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # shells' background jobs ignore it
