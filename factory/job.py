@@ -94,7 +94,8 @@ class EngineSection(Section):
     groups_in_flight: int = Field(default=64, ge=1)
     """Problem groups an engine works on at a time, at most."""
     hang_timeout_s: float = Field(default=600.0, gt=0)
-    """An engine with work that makes no token for so long counts as dead and is replaced."""
+    """An engine with work that makes no token for so long counts as dead and is replaced, and so
+    does a worker that says nothing."""
     wait_for_nodes_s: float = Field(default=0.0, ge=0)
     """How long to wait for nodes that an autoscaler still has to bring."""
     engine_args: dict[str, Any] = {}

@@ -21,6 +21,7 @@ from typing import Self
 from factory.ending import Ending
 from factory.errors import InputError
 from schemas.files import read_bytes, remove, write_atomically
+from workers.process import started
 
 LEASE = "lease.json"
 
@@ -165,7 +166,7 @@ def _this_process() -> Holder:
         host=socket.gethostname(),
         machine=_machine(),
         pid=os.getpid(),
-        started=_started(os.getpid()) or "",
+        started=started(os.getpid()) or "",
         token=uuid.uuid4().hex,
         refreshed=0.0,
     )
@@ -179,16 +180,6 @@ def _machine() -> str:
         return socket.gethostname()
 
 
-def _started(pid: int) -> str | None:
-    """Field 22 of the process's stat, empty for one that only waits to be buried; `None` where
-    there is no such process or no /proc."""
-    try:
-        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return "" if state == "Z" else rest[18]
-
-
 def _is_alive(holder: Holder) -> bool:
     try:
         os.kill(holder.pid, 0)
@@ -196,5 +187,5 @@ def _is_alive(holder: Holder) -> bool:
         return False
     except PermissionError:
         pass
-    started = _started(holder.pid)
-    return started is None or started == holder.started
+    now = started(holder.pid)
+    return now is None or now == holder.started

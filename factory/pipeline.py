@@ -26,6 +26,7 @@ from factory.recipes import load_recipe
 from factory.reuse import check_evidence, take_evidence
 from factory.sealing import POLL_S, Sealer
 from factory.shards import Rule
+from factory.silent_workers import silent_workers_end
 from factory.slices import Slices, add_problems, problems_per_slice, remove_slices
 from factory.stages import OpenerOf, pending_problems, run_stage
 from factory.stored import Row, StoredRows
@@ -307,7 +308,7 @@ def run_watched(
         num_engines=stage.section.max_engines,
         num_gpus=num_gpus(stage.section, cluster_nodes()),
     )
-    with watch(run):
+    with watch(run), silent_workers_end(tally, stage.section.hang_timeout_s):
         run_stage(
             pending=pending,
             stage=stage.folder,

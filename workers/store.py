@@ -35,7 +35,8 @@ def write_groups(folder: Path, table: pa.Table) -> Path:
 def check_there(folder: Path) -> None:
     """Raises FileNotFoundError where a folder that the job has made cannot be seen from here.
 
-    Without it a node that lacks the job's storage would make the folder anew on its own disk.
+    Without it a node that lacks the job's storage would make the folder anew on its own disk: one
+    that joined when `factory.nodes` had looked, or one that lost the storage since.
     """
     if is_local(folder) and not folder.is_dir():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))

@@ -1,11 +1,13 @@
 """Counters of a running stage, gathered from its workers: what progress is shown from."""
 
+import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from workers.counting import ProgramCounts
 from workers.engine import EngineLoad, EngineStats
+from workers.process import Process
 
 MAX_RECENT = 20
 """Failed groups that a worker's counts name; all of them are counted."""
@@ -41,6 +43,8 @@ class WorkerCounts:
     """Groups stored as dropped, by reason."""
     recent_failures: tuple[FailedGroup, ...] = ()
     """The last `MAX_RECENT` of those stored as failed, oldest first."""
+    process: Process | None = None
+    """The worker's own; `None` outside a cluster."""
     death: str | None = None
     """Why the engine died; `None` while it lives, and of a worker that was killed with it."""
 
@@ -59,10 +63,25 @@ class Tally:
     """
 
     workers: dict[str, WorkerCounts] = field(default_factory=dict)
+    heard_s: dict[str, float] = field(default_factory=dict)
+    """When each of them last reported, by this process's clock."""
 
     def report(self, incarnation: str, counts: WorkerCounts) -> None:
         """Replaces what was known of this worker."""
         self.workers[incarnation] = counts
+        self.heard_s[incarnation] = time.monotonic()
+
+    def silent(self, for_s: float) -> list[Process]:
+        """Workers that have work and said nothing for so long, but those replaced since."""
+        last = {counts.slot: name for name, counts in self.workers.items()}
+        until_s = time.monotonic() - for_s
+        return [
+            process
+            for name in last.values()
+            if (process := self.workers[name].process) is not None
+            and self.workers[name].num_in_flight
+            and self.heard_s[name] <= until_s
+        ]
 
     def total(self) -> WorkerCounts:
         """The sum over all workers."""

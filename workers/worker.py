@@ -22,6 +22,7 @@ from schemas.records import ProblemGroup, Status
 from workers.admission import Admission
 from workers.counting import counting, program_counts
 from workers.engine import Engine, EngineDead
+from workers.process import Process
 from workers.program import Program
 from workers.store import batch_id, check_there, patiently, write_groups
 from workers.suspects import DEATHS_TO_FAIL, DEATHS_TO_SUSPECT, Suspects
@@ -74,6 +75,7 @@ class EngineWorker:
         self._tally = tally
         self._incarnation = uuid.uuid4().hex
         self._slot = _slot() or self._incarnation
+        self._process = _process()
         self._stored: Counter[Status] = Counter()
         self._drop_reasons: Counter[str] = Counter()
         self._failures: deque[FailedGroup] = deque(maxlen=MAX_RECENT)
@@ -101,15 +103,15 @@ class EngineWorker:
         reporter = asyncio.create_task(self._report_regularly())
         try:
             found = await self._batch(batch_id(batch), groups)
+            rows = [to_row(group) for group in found]
+            table = pa.Table.from_pylist(rows, schema=arrow_schema(ProblemGroup))
+            await patiently(partial(write_groups, self._folder, table))
         except EngineDead as error:
             log.error("the engine died (%s): leaving, so that Ray replaces this worker", error)
             await self._last_words(str(error))
             os._exit(ENGINE_DEAD_EXIT_CODE)
         finally:
             reporter.cancel()
-        rows = [to_row(group) for group in found]
-        table = pa.Table.from_pylist(rows, schema=arrow_schema(ProblemGroup))
-        await patiently(partial(write_groups, self._folder, table))
         self._count_stored(found)
         self._report()
         return table.select(RETURNED)
@@ -181,6 +183,7 @@ class EngineWorker:
             engine_start_s=self._engine_start_s,
             drop_reasons=dict(self._drop_reasons),
             recent_failures=tuple(self._failures),
+            process=self._process,
             death=death,
         )
         return self._tally.report.remote(self._incarnation, counts)
@@ -196,11 +199,21 @@ async def _until(sent: Any) -> Any:
 
 def _slot() -> str | None:
     """The Ray actor this worker lives in, which keeps its name when it is restarted."""
-    ray = sys.modules.get("ray")  # a worker outside Ray does not import it
-    if ray is None or not ray.is_initialized():
+    if (context := _context()) is None:
         return None
-    actor: str | None = ray.get_runtime_context().get_actor_id()
+    actor: str | None = context.get_actor_id()
     return actor
+
+
+def _process() -> Process | None:
+    context = _context()
+    return None if context is None else Process.this(context.get_node_id())
+
+
+def _context() -> Any:
+    """Ray's; `None` outside Ray, which is then not imported."""
+    ray = sys.modules.get("ray")
+    return ray.get_runtime_context() if ray is not None and ray.is_initialized() else None
 
 
 def _engine_death(error: BaseException) -> EngineDead | None:

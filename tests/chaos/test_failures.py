@@ -38,12 +38,15 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def start(folder: Path, out: Path, delay_s: float = 0.1) -> subprocess.Popen[str]:
+def start(
+    folder: Path, out: Path, delay_s: float = 0.1, **generator: object
+) -> subprocess.Popen[str]:
     folder.mkdir(exist_ok=True)
     rows = "".join(json.dumps(row) + "\n" for row in problems(NUM_PROBLEMS))
     (folder / "problems.jsonl").write_text(rows)
     section: dict[str, Any] = {"model": str(MODEL_DIR), "engine_args": {"max_model_len": 8192}}
-    job = {"problems": {"path": "problems.jsonl"}, "generator": section | {"groups_in_flight": 8}}
+    section |= {"groups_in_flight": 8, **generator}
+    job = {"problems": {"path": "problems.jsonl"}, "generator": section}
     (folder / "job.yaml").write_text(yaml.safe_dump(job))
     command = [sys.executable, "-m", "tests.chaos.driver", "label", str(folder / "job.yaml")]
     return subprocess.Popen(
@@ -116,6 +119,22 @@ def test_a_hung_engine_is_replaced(tmp_path: Path) -> None:
     core.send_signal(signal.SIGSTOP)
     assert ended(driver)[0] == 0
     assert not core.is_running()
+    published = read_published(out)
+    assert published.summary["num_problems"] == NUM_PROBLEMS
+    assert published.num_failed == 0
+
+
+def test_a_stopped_worker_is_replaced(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    driver = start(tmp_path / "job", out, delay_s=0.5, hang_timeout_s=8.0)
+    wait_for(lambda: batches(out), driver)
+    [core] = core_of(driver)
+    worker = core.parent()
+    assert worker is not None
+    worker.send_signal(signal.SIGSTOP)
+    assert ended(driver)[0] == 0
+    assert not worker.is_running()
+    assert '"silent worker ended"' in (out / "log.jsonl").read_text()
     published = read_published(out)
     assert published.summary["num_problems"] == NUM_PROBLEMS
     assert published.num_failed == 0
