@@ -47,7 +47,7 @@ bench-scale: env
 	$(BIN)/python -m factory.bench scale
 
 chaos-short: env
-	$(BIN)/pytest -m slow tests/chaos
+	$(BIN)/pytest -m "not chaos" tests/chaos
 
 chaos: env
 	$(BIN)/pytest -m chaos

@@ -24,6 +24,17 @@ def ray_cluster() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def no_sleep_after_streams() -> Iterator[None]:
+    """`datasets` sleeps for seconds at the end of each pass over a stream of local Parquet."""
+    from datasets import config
+
+    before = config.SLEEP_TIME_ON_THREADS_SHUTDOWN
+    config.SLEEP_TIME_ON_THREADS_SHUTDOWN = 0
+    yield
+    config.SLEEP_TIME_ON_THREADS_SHUTDOWN = before
+
+
+@pytest.fixture(scope="session")
 def s3_url() -> Iterator[str]:
     """An S3 server on this machine."""
     from tests.object_store import ObjectStore

@@ -56,6 +56,7 @@ def loaded(dataset: Path, *, streaming: bool = False) -> Any:
     return load_dataset(str(dataset), split="train", streaming=streaming)
 
 
+@pytest.mark.usefixtures("no_sleep_after_streams")
 @pytest.mark.parametrize("streaming", [False, True])
 def test_a_dataset_loads_with_one_line(tmp_path: Path, streaming: bool) -> None:
     from datasets import Features
@@ -154,6 +155,7 @@ def test_publishing_again_gives_the_same_bytes_in_whatever_order_groups_were_don
     assert first == again == reversed_
 
 
+@pytest.mark.usefixtures("no_sleep_after_streams")
 def test_a_job_without_a_single_row_publishes_an_empty_dataset_that_streams(
     tmp_path: Path,
 ) -> None:

@@ -23,6 +23,8 @@ from schemas.manifest import Manifest, read_manifest
 from schemas.records import ProblemGroup, Status
 from tests.factory.builders import group, manifest_of, store, unlabelled
 
+pytestmark = pytest.mark.usefixtures("no_sleep_after_streams")
+
 MANIFEST = manifest_of(load_recipe("math-shepherd"))
 NAMES = "abcdefgh"
 

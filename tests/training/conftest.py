@@ -1,7 +1,5 @@
 """A language model of a few thousand parameters that knows the toy world's tokens."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
@@ -32,11 +30,5 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def no_sleep_after_streams() -> Iterator[None]:
-    """`datasets` sleeps for seconds at the end of each pass over a stream of local Parquet."""
-    from datasets import config
-
-    before = config.SLEEP_TIME_ON_THREADS_SHUTDOWN
-    config.SLEEP_TIME_ON_THREADS_SHUTDOWN = 0
-    yield
-    config.SLEEP_TIME_ON_THREADS_SHUTDOWN = before
+def quick_streams(no_sleep_after_streams: None) -> None:
+    """Training reads them many times."""
