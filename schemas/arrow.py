@@ -7,6 +7,7 @@ with the same types.
 
 import dataclasses
 import types
+from collections.abc import Callable
 from enum import StrEnum
 from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -43,34 +44,63 @@ def from_row(record: type[T], row: dict[str, Any]) -> T:
 
     Raises ValueError when a field is missing or the record rejects its values.
     """
-    built = _build(record, row)
+    kind: Any = record
+    built = _builder(kind)(row)
     assert isinstance(built, record)
     return built
 
 
 def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    kind = type(value)
+    if value is None or kind in _SCALARS:
+        return value
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
+    if dataclasses.is_dataclass(kind):
+        return {f.name: _plain(getattr(value, f.name)) for f, _ in _fields(kind)}
     return value.value if isinstance(value, StrEnum) else value
 
 
-def _build(hint: Any, value: Any) -> Any:
-    inner: Any
+Build = Callable[[Any], Any]
+"""From a row's value to a record's."""
+
+
+@cache
+def _builder(hint: Any) -> Build:
+    """Made once for each type: a group has thousands of values."""
     inner, is_optional = _unwrap(hint)
-    if value is None:
+    build = _present(inner)
+
+    def checked(value: Any) -> Any:
+        if value is not None:
+            return build(value)
         if not is_optional:
             raise ValueError(f"a {inner} is missing")
         return None
-    if isinstance(inner, type) and dataclasses.is_dataclass(inner):
-        missing = [f.name for f, _ in _fields(inner) if f.name not in value]
-        if missing:
-            raise ValueError(f"{inner.__name__} lacks {', '.join(missing)}")
-        return inner(**{f.name: _build(h, value[f.name]) for f, h in _fields(inner)})
+
+    return checked
+
+
+def _present(inner: Any) -> Build:
+    """For a value that is there."""
     if get_origin(inner) is tuple:
-        return tuple(_build(get_args(inner)[0], item) for item in value)
-    return inner(value) if isinstance(inner, type) and issubclass(inner, StrEnum) else value
+        item = _builder(get_args(inner)[0])
+        return lambda value: tuple([item(one) for one in value])
+    if isinstance(inner, type) and dataclasses.is_dataclass(inner):
+        return _record(inner)
+    return inner if isinstance(inner, type) and issubclass(inner, StrEnum) else lambda value: value
+
+
+def _record(kind: type) -> Build:
+    builds = [(f.name, _builder(hint)) for f, hint in _fields(kind)]
+
+    def build(value: Any) -> Any:
+        missing = [name for name, _ in builds if name not in value]
+        if missing:
+            raise ValueError(f"{kind.__name__} lacks {', '.join(missing)}")
+        return kind(**{name: of(value[name]) for name, of in builds})
+
+    return build
 
 
 @cache
