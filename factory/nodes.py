@@ -37,7 +37,8 @@ def check_nodes(
 ) -> None:
     """Raises InputError naming the first node on which the stage could not run, and why.
 
-    Nothing is asked where there is but one node: what is missing there, the driver knows.
+    Nothing is asked where there is but one node: what is missing there, the driver knows. A node
+    that is lost meanwhile is no reason to stop.
     """
     nodes = cluster_nodes() if nodes is None else nodes
     if len(nodes) < 2:
@@ -45,10 +46,12 @@ def check_nodes(
     marker = folder / f".seen-{uuid.uuid4().hex}"
     write_atomically(marker, "")
     try:
-        asked = [(n.name, _ask(n, _expected(n, section, placed, marker))) for n in nodes]
-        missing = list(_answers(asked))
+        asked = [(n, _ask(n, _expected(n, section, placed, marker))) for n in nodes]
+        answers = list(_answers(asked))
     finally:
         remove(marker)
+    alive = {node.node_id for node in cluster_nodes()}
+    missing = [(node.name, lacks) for node, lacks in answers if node.node_id in alive]
     if missing:
         name, lacks = missing[0]
         others = f" ({len(missing)} of {len(nodes)} nodes are not ready)"
@@ -111,12 +114,12 @@ def _ask(node: Node, expected: Expected) -> Any:
     return ray.remote(**options)(lacking).remote(expected)
 
 
-def _answers(asked: list[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
+def _answers(asked: list[tuple[Node, Any]]) -> Iterator[tuple[Node, str]]:
     """The nodes that are not ready, and why."""
     import ray
 
     ray.wait([answer for _, answer in asked], num_returns=len(asked), timeout=ANSWER_TIMEOUT_S)
-    for name, answer in asked:
+    for node, answer in asked:
         try:
             lacks = ray.get(answer, timeout=0.1)
         except ray.exceptions.GetTimeoutError:
@@ -124,7 +127,7 @@ def _answers(asked: list[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
         except ray.exceptions.RayError as error:
             lacks = cannot_run(error)
         if lacks:
-            yield name, lacks
+            yield node, lacks
 
 
 def cannot_run(error: Exception) -> str:

@@ -9,6 +9,7 @@ cancel and are left out: every likelihood is that of a sequence of outcomes.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import exp, inf, lgamma, log, log1p, sqrt
 
 from scipy.optimize import brentq
@@ -40,6 +41,7 @@ class Interval:
     high: float
 
 
+@lru_cache(maxsize=1 << 16)
 def prove(before: Counts, after: Counts, threshold: float = 0.8) -> StepProof:
     """The e-values of a step from the counts at the prefixes before and after it.
 
@@ -81,6 +83,7 @@ def value_interval(counts: Counts, coverage: float = 0.9) -> Interval:
     )
 
 
+@lru_cache(maxsize=1 << 16)
 def progress_interval(before: Counts, after: Counts, coverage: float = 0.9) -> Interval:
     """A confidence sequence for the ratio of the values after and before a step.
 

@@ -148,9 +148,28 @@ def a_model_on_one_node(cluster: Any, folder: Path) -> dict[str, Any]:
     return {"refusal": ""}
 
 
+def a_node_that_is_lost_while_it_is_asked(cluster: Any, folder: Path) -> dict[str, Any]:
+    """It was there when the nodes were listed."""
+    from factory.engine_actors import cluster_nodes, room_for
+    from factory.nodes import check_nodes
+
+    here = cluster_nodes()
+    lost = replace(here[0], node_id="a" * len(here[0].node_id), name="lost")
+    section = ModelSection(model="scripted")
+    check_nodes(section, room_for(section), folder, nodes=[*here, lost])
+    return {"refusal": ""}
+
+
 SCENES: dict[str, Callable[[Any, Path], dict[str, Any]]] = {
     scene.__name__: scene
-    for scene in (shared_gpu, across_nodes, ranges, a_node_that_comes_late, a_model_on_one_node)
+    for scene in (
+        shared_gpu,
+        across_nodes,
+        ranges,
+        a_node_that_comes_late,
+        a_model_on_one_node,
+        a_node_that_is_lost_while_it_is_asked,
+    )
 }
 
 

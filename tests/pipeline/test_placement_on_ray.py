@@ -76,3 +76,8 @@ def test_a_node_that_does_not_see_the_model_is_named(tmp_path: Path) -> None:
     assert f"does not see the model {tmp_path / 'model'}" in found["refusal"]
     assert "2 of 2 nodes are not ready" in found["refusal"]
     assert found["left"] == ["model"], "the marker goes again"
+
+
+def test_a_node_that_is_lost_while_it_is_asked_refuses_nothing(tmp_path: Path) -> None:
+    assert played("a_node_that_is_lost_while_it_is_asked", tmp_path) == {"refusal": ""}
+    assert list(tmp_path.iterdir()) == [], "the marker goes again"
