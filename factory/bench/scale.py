@@ -26,11 +26,12 @@ PROBLEMS_PER_ENGINE = {1: 32, 8: 16, 64: 8}
 TIME_SCALES = {1: 16.0, 8: 4.0, 64: 1.0}
 """As many tokens a second as two cores can answer for."""
 BOOKS_SPEED = Speed(num_slots=4096, tokens_per_s=1e6, tokens_per_s_alone=1e5)
-NUM_BOOKED = 20_000
-"""Through the whole pipeline; the index alone takes five times as many."""
+NUM_BOOKED = 10_000
+"""Through the whole pipeline."""
+NUM_INDEXED = (100_000, 1_000_000)
 
 
-def measure(folder: Path, num_booked: int = NUM_BOOKED) -> None:
+def measure(folder: Path) -> None:
     """Runs everything and writes `scale.json`."""
     engines = [
         _run(
@@ -48,25 +49,48 @@ def measure(folder: Path, num_booked: int = NUM_BOOKED) -> None:
         _print_engines(found)
     books = _run(
         folder / "books",
-        Run(num_processes=4, num_problems=num_booked, speed=BOOKS_SPEED, is_adaptive=False),
+        Run(num_processes=4, num_problems=NUM_BOOKED, speed=BOOKS_SPEED, is_adaptive=False),
     )
     _print_books(books)
-    index = _index(folder / "index", 5 * num_booked)
-    print(
-        f"index of {index['num_problems']:,} problems: {index['index_mb']:.0f} MB, "
-        f"{index['index_stored_s']:.0f} s of processor time to read what is stored"
-    )
+    indexes = [_index(folder / "index", num_problems) for num_problems in NUM_INDEXED]
+    for index in indexes:
+        print(
+            f"index of {index['num_problems']:,} problems: {index['index_mb']:.0f} MB, "
+            f"{index['write_slices_s']:.0f} s of processor time to write them, "
+            f"{index['index_stored_s']:.0f} s to read what is stored"
+        )
     most = engines[-1]
+    ceilings = _ceilings(most)
+    first = min(ceilings, key=lambda name: ceilings[name])
+    print(
+        "first bottleneck: "
+        + ", ".join(f"{name} {rate:,.0f} rollouts/s" for name, rate in sorted(ceilings.items()))
+    )
     figures = {
         "engines": engines,
         "books": books,
-        "index": index,
+        "index": indexes,
+        "ceilings_rollouts_per_s": ceilings,
+        "first_bottleneck": first,
         "driver_and_planning_ms_per_rollout": _driver_and_planning_ms(most),
         "driver_cores": most["driver_cores"],
         "is_within_targets": _driver_and_planning_ms(most) <= TARGET_MS
         and most["driver_cores"] <= TARGET_CORES,
     }
     write_report("scale", figures)
+
+
+def _ceilings(found: dict[str, Any]) -> dict[str, float]:
+    """Rollouts a second at which each part would be busy all the time.
+
+    What the driver does in threads (following, reading what is stored, sealing) shares one
+    interpreter, so it has one core; every worker has a core beside its engine.
+    """
+    return {
+        "driver": 1000 / found["driver_ms_per_completion"],
+        "raylet and control store": 1000 / found["ray_ms_per_completion"],
+        "workers": 1000 * found["num_engines"] / found["worker_ms_per_completion"],
+    }
 
 
 def _driver_and_planning_ms(found: dict[str, Any]) -> float:
@@ -91,6 +115,11 @@ def _in_a_process(module: str, folder: Path, argument: str) -> dict[str, Any]:
     return found
 
 
+def _rows_per_s(found: dict[str, Any]) -> float:
+    """Of one process's time: evidence read, labelled, made into rows and written."""
+    return float(found["num_rows"] / found["publishing_cpu_s"])
+
+
 def _print_engines(found: dict[str, Any]) -> None:
     print(
         f"{found['num_engines']:3} engines, {found['completions_per_s']:,.0f} rollouts/s, "
@@ -99,7 +128,7 @@ def _print_engines(found: dict[str, Any]) -> None:
         f"{found['planning_ms_per_completion']:.3f} ms; driver and planning "
         f"{_driver_and_planning_ms(found):.3f} ms; Ray's own processes {found['ray_cores']:.3f} "
         f"cores; worker in all {found['worker_ms_per_completion']:.2f} ms; "
-        f"driver {found['driver_rss_mb']:.0f} MB"
+        f"driver {found['driver_rss_mb']:.0f} MB; {_rows_per_s(found):,.0f} rows published a second"
     )
 
 
@@ -108,8 +137,8 @@ def _print_books(found: dict[str, Any]) -> None:
     print(
         f"{problems:,} problems: {problems / found['prepare_s']:,.0f} a second read, checked and "
         f"stored; {problems / found['stage_s']:,.0f} a second through the stage; "
-        f"{found['num_rows'] / max(0.01, found['finish_s']):,.0f} rows a second published behind "
-        f"it; again with nothing to do {found['again_s']:.0f} s; {found['num_files']:,} files; "
-        f"driver {found['driver_peak_rss_mb']:.0f} MB at most, {found['driver_cpu_s']:.0f} s of "
+        f"{_rows_per_s(found):,.0f} rows published a second of processor time; again with nothing "
+        f"to do {found['again_s']:.0f} s; {found['num_files']:,} files; driver "
+        f"{found['driver_peak_rss_mb']:.0f} MB at most, {found['driver_cpu_s']:.0f} s of "
         "processor time"
     )

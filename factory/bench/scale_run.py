@@ -22,6 +22,7 @@ from factory.bench.scripted_world import problems, reply, short_reply
 from factory.bench.simulated_engine import OpenSimulated, Speed
 from factory.job import Job, ModelSection, ProblemsSection
 from factory.pipeline import StageRun, label
+from factory.relabel import relabel
 from factory.toy import MODEL_DIR
 
 SAMPLE_INTERVAL_S = 0.5
@@ -83,19 +84,31 @@ def run(what: Run, folder: Path) -> dict[str, Any]:
         job,
         folder / "out",
         lambda stage: _sampled(stage, samples, stages),
+        allow_code=True,
         opener=lambda section: opened,
     )
     ended_s, ended_cpu_s = time.monotonic(), time.process_time()
     [(stage_started_s, stage_ended_s)] = stages
     rss_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    label(job, folder / "out", lambda stage: _sampled(stage, [], []), opener=lambda section: opened)
+    label(
+        job,
+        folder / "out",
+        lambda stage: _sampled(stage, [], []),
+        allow_code=True,
+        opener=lambda section: opened,
+    )
+    again_s = time.monotonic() - ended_s
+    publishing_s = time.process_time()
+    relabel(folder / "out", job.recipe, folder / "relabelled")
+    publishing_s = time.process_time() - publishing_s
     return {
         "num_engines": what.num_processes * what.speed.num_engines,
         **asdict(what),
         "prepare_s": stage_started_s - started_s,
         "stage_s": stage_ended_s - stage_started_s,
         "finish_s": ended_s - stage_ended_s,
-        "again_s": time.monotonic() - ended_s,
+        "again_s": again_s,
+        "publishing_cpu_s": publishing_s,
         "driver_cpu_s": ended_cpu_s - started_cpu_s,
         "driver_peak_rss_mb": rss_mb,
         "num_rows": manifest.summary["num_solutions"],
@@ -114,8 +127,10 @@ def _sampled(
     started_s = time.monotonic()
 
     def follow() -> None:
+        this = psutil.Process()
+        of_ray = [p for p in this.children() if p.name() in ("raylet", "gcs_server")]
         while not stop.wait(SAMPLE_INTERVAL_S):
-            samples.append(_sample(stage.tally))
+            samples.append(_sample(stage.tally, this, of_ray))
 
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()
@@ -127,15 +142,14 @@ def _sampled(
         stages.append((started_s, time.monotonic()))
 
 
-def _sample(tally: Any) -> Sample:
+def _sample(tally: Any, this: psutil.Process, of_ray: list[psutil.Process]) -> Sample:
     import ray
 
     counts = ray.get(tally.total.remote())
-    this = psutil.Process()
     return Sample(
         at_s=time.monotonic(),
         driver_cpu_s=time.process_time(),
-        ray_cpu_s=sum(_cpu_s(p) for p in this.children() if p.name() in ("raylet", "gcs_server")),
+        ray_cpu_s=sum(map(_cpu_s, of_ray)),
         rss_bytes=this.memory_info().rss,
         num_workers=ray.get(tally.num_workers.remote()),
         num_groups=counts.num_groups,
