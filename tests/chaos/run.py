@@ -36,6 +36,8 @@ PAUSE_S = 4.0
 AT_WORK_S = 4.0
 """A worker or an engine is killed so long, at most, after there is one."""
 RUN_TIMEOUT_S = 600.0
+GONE_S = 60.0
+"""Ray gives an actor of a job that is gone half a minute to end in order before it kills it."""
 
 
 class Scene:
@@ -182,7 +184,7 @@ def leftovers(scene: Scene, out: Path, shared_memory_before: set[str]) -> list[s
     """What a finished job should not leave behind: processes, temporary files, shared memory."""
     orphans = [p for p in family.descendants() if "EngineWorker" in family.title(p)]
     orphans += [p for p in family.descendants() if family.title(p) == "cat"]
-    found = [family.describe(p) for p in family.wait_until_gone(orphans, 15)]
+    found = [family.describe(p) for p in family.wait_until_gone(orphans, GONE_S)]
     hidden = [*out.rglob(".*"), *out.rglob("*.tmp"), *scene.folder.glob(f".{out.name}*")]
     found += [str(path.relative_to(scene.folder)) for path in hidden]
     found += [f"tmp/{path.name}" for path in (scene.folder / "tmp").iterdir()]
