@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from factory.toy import MODEL_DIR
 from tests.factory.builders import group, solution
 from tests.factory.test_show import finished
 from tests.hub.protocol import Hub
 from tests.hub.quick import REPO, push_quickly
+from tests.training.builders import save_tiny_model
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,35 +25,22 @@ def dataset(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
-    tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR)
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+def model(tmp_path: Path) -> str:
+    return save_tiny_model(tmp_path / "model")
 
 
 def train(
-    data: object, model: Path, out: Path, env: dict[str, str]
+    data: object, model: str, out: Path, env: dict[str, str]
 ) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "factory.cli", "train", "--data", str(data), "--streaming"]
-    command += ["--model", str(model), "--out", str(out), "--batch-size", "4", "--epochs", "2"]
+    command += ["--model", model, "--out", str(out), "--batch-size", "4", "--epochs", "2"]
     return subprocess.run(
         command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, check=False
     )
 
 
 def test_training_from_the_hub_is_training_from_the_folder(
-    hub: Hub, dataset: Path, model: Path, tmp_path: Path, client_env: dict[str, str]
+    hub: Hub, dataset: Path, model: str, tmp_path: Path, client_env: dict[str, str]
 ) -> None:
     push_quickly(dataset, hub)
     for data, out in ((REPO, "hub"), (dataset, "folder")):
@@ -71,7 +57,7 @@ def test_training_from_the_hub_is_training_from_the_folder(
 
 
 def test_a_repository_that_is_not_there_is_named(
-    hub: Hub, model: Path, tmp_path: Path, client_env: dict[str, str]
+    hub: Hub, model: str, tmp_path: Path, client_env: dict[str, str]
 ) -> None:
     done = train("org/nothing", model, tmp_path / "out", client_env)
     assert done.returncode == 2
