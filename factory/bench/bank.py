@@ -22,7 +22,7 @@ from factory.programs.sample import Sample
 from factory.recipes import load_recipe
 from factory.toy import MODEL_DIR
 from factory.toy.oracle import first_error, judge
-from factory.toy.world import ToyProblem, make_problems
+from factory.toy.world import LEVELS, ToyProblem, make_problems
 from schemas.records import ProblemGroup, Solution, Status
 from workers.admission import Admission
 from workers.grading import Grader
@@ -61,27 +61,44 @@ class BankSolution:
     first_error: int | None
 
 
-def collect(path: Path, *, num_problems: int, num_rollouts: int, seed: int) -> list[BankSolution]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BankOrder:
+    """What a bank is made of. Half of a problem's solutions are right, half wrong, where it can."""
+
+    num_problems: int
+    num_rollouts: int
+    """At every prefix."""
+    seed: int
+    levels: tuple[int, ...] = LEVELS
+    solutions_per_problem: int = 2
+    temperature: float | None = None
+    """At which solutions are sampled; `None`: the recipe's."""
+
+
+def collect(path: Path, order: BankOrder) -> list[BankSolution]:
     """Reads the bank at `path`, or makes it with the shipped model and writes it there."""
     if path.exists():
         return [_read(row) for row in json.loads(path.read_text(encoding="utf-8"))]
-    bank = asyncio.run(_collect(num_problems, num_rollouts, seed))
+    bank = asyncio.run(_collect(order))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps([asdict(solution) for solution in bank]), encoding="utf-8")
     return bank
 
 
-async def _collect(num_problems: int, num_rollouts: int, seed: int) -> list[BankSolution]:
+async def _collect(order: BankOrder) -> list[BankSolution]:
     engine = Admission(open_engine(str(MODEL_DIR), device="cpu"))
     grader = Grader()
+    recipe = load_recipe("math-shepherd")
+    if order.temperature is not None:
+        recipe = replace(recipe, sampling=replace(recipe.sampling, temperature=order.temperature))
     recipe = replace(
-        load_recipe("math-shepherd"),
+        recipe,
         num_solutions=16,
-        selection=Selection(min_correct=1, min_wrong=1, max_solutions=2),
+        selection=Selection(min_correct=1, min_wrong=1, max_solutions=order.solutions_per_problem),
     )
     prompt = SolvePrompt()
-    problems = make_problems(num_problems, seed=seed)
-    sample = Sample(recipe=recipe, prompt=prompt, seed=seed)
+    problems = make_problems(order.num_problems, order.seed, order.levels)
+    sample = Sample(recipe=recipe, prompt=prompt, seed=order.seed)
 
     async def one(problem: ToyProblem) -> list[BankSolution]:
         group = ProblemGroup(
@@ -96,14 +113,14 @@ async def _collect(num_problems: int, num_rollouts: int, seed: int) -> list[Bank
             group=group,
             prompt=prompt,
             sampling=recipe.completing,
-            seed=seed,
+            seed=order.seed,
             engine=engine,
             grader=grader,
         )
-        return [await _bank(problem, group, s, arms, num_rollouts) for s in group.solutions]
+        return [await _bank(problem, group, s, arms, order.num_rollouts) for s in group.solutions]
 
     work = [asyncio.ensure_future(one(problem)) for problem in problems]
-    description = f"{num_rollouts} rollouts at every prefix, seed {seed}"
+    description = f"{order.num_rollouts} rollouts at every prefix, seed {order.seed}"
     for done in track(asyncio.as_completed(work), description=description, total=len(work)):
         await done
     found = [solution for task in work for solution in task.result()]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from factory.bench.bank import BankSolution, collect
+from factory.bench.bank import BankOrder, BankSolution, collect
 from factory.bench.label_plots import plot_frontier, print_table
 from factory.bench.label_policies import (
     PRICES,
@@ -82,9 +82,7 @@ def measure(folder: Path) -> None:
 def _bank(folder: Path, seed: int, num_problems: int, num_rollouts: int) -> list[BankSolution]:
     return collect(
         folder / f"bank-{num_problems}-{num_rollouts}-{seed}.json",
-        num_problems=num_problems,
-        num_rollouts=num_rollouts,
-        seed=seed,
+        BankOrder(num_problems=num_problems, num_rollouts=num_rollouts, seed=seed),
     )
 
 

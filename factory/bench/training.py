@@ -20,15 +20,26 @@ from typing import Any
 
 from rich.progress import track
 
-from factory.bench.bank import collect
+from factory.bench.bank import BankOrder, collect
 from factory.bench.critics import criticise
 from factory.bench.report import write_report
 from factory.bench.training_plot import plot_training, print_table
-from factory.bench.training_rows import ORACLE, LabelledRow, recipes
+from factory.bench.training_rows import MAX_ROLLOUTS, ORACLE, LabelledRow, recipes
 from factory.bench.training_scores import Summary, summarise
+from factory.toy.benchmark_files import LEVELS, TEMPERATURE, benchmark_questions
 
-BANKS = ((200, 128, 11), (200, 128, 12), (200, 128, 13), (100, 256, 14))
-"""Problems, rollouts at every prefix, seed."""
+BANKS = tuple(
+    BankOrder(
+        num_problems=150,
+        num_rollouts=MAX_ROLLOUTS,
+        seed=seed,
+        levels=LEVELS,
+        solutions_per_problem=4,
+        temperature=TEMPERATURE,
+    )
+    for seed in (21, 22)
+)
+"""Problems and solutions like those of the benchmarks, and none of theirs."""
 TOKEN_BUDGETS = (100_000, 400_000)
 SEEDS = (0, 1, 2)
 ALL = "all solutions"
@@ -66,16 +77,11 @@ def measure(folder: Path, num_processes: int = 2) -> None:
 
 def _labelled(folder: Path) -> dict[str, list[LabelledRow]]:
     """Every recipe's rows of the same solutions, none of a problem that is in a benchmark."""
-    from factory.toy.benchmark_files import benchmark_questions
-
     hidden = benchmark_questions()
     found: dict[str, list[LabelledRow]] = {name: [] for name in recipes()}
-    for num_problems, num_rollouts, seed in BANKS:
-        name = f"{num_problems}-{num_rollouts}-{seed}.json"
-        bank = collect(
-            folder / f"bank-{name}", num_problems=num_problems, num_rollouts=num_rollouts, seed=seed
-        )
-        criticisms = criticise(folder / f"critics-{name}", bank, seed)
+    for order in BANKS:
+        bank = collect(folder / f"training-bank-{order.seed}.json", order)
+        criticisms = criticise(folder / f"training-critics-{order.seed}.json", bank, order.seed)
         pairs = [(s, c) for s, c in zip(bank, criticisms, strict=True) if s.question not in hidden]
         for recipe_name, recipe in recipes().items():
             found[recipe_name] += [recipe(solution, criticism) for solution, criticism in pairs]

@@ -5,7 +5,7 @@ and is left out.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from factory.bench.bank import BankSolution
@@ -13,10 +13,13 @@ from factory.bench.critics import Criticism
 from factory.bench.label_policies import Policy, default_policy
 from factory.bench.replay import replay
 from factory.core.bisection import BisectHard, MonotoneHard
+from factory.core.chain_planner import ByValue
 from factory.core.consensus import Consensus
 from factory.core.labelers import HardEstimation, RelativeProgress, StepLabel
-from factory.core.planners import FixedK, KByDifficulty
+from factory.core.planners import FixedK
 
+MAX_ROLLOUTS = 32
+"""At a prefix: no recipe is given more, the adaptive one included."""
 ORACLE = "oracle"
 TEACHER = "teacher alone"
 
@@ -36,14 +39,16 @@ Recipe = Callable[[BankSolution, Criticism], LabelledRow]
 def recipes() -> dict[str, Recipe]:
     """The recipes compared, the ceiling last."""
     progress, hard = RelativeProgress(), HardEstimation()
+    adaptive = default_policy()
+    assert isinstance(adaptive.planner, ByValue)
     rolled = [
         Policy(name="hard, K = 8", planner=FixedK(num_rollouts=8), labeler=hard),
-        Policy(name="hard, K = 32", planner=FixedK(num_rollouts=32), labeler=hard),
+        Policy(name="hard, K = 32", planner=FixedK(num_rollouts=MAX_ROLLOUTS), labeler=hard),
         Policy(name="hard, bisection", planner=BisectHard(max_rollouts=8, batch=8),
                labeler=MonotoneHard()),
-        Policy(name="progress, K = 32", planner=FixedK(num_rollouts=32), labeler=progress),
-        Policy(name="progress, K by difficulty", planner=KByDifficulty(), labeler=progress),
-        default_policy(),
+        Policy(name="progress, K = 8", planner=FixedK(num_rollouts=8), labeler=progress),
+        Policy(name="progress, K = 32", planner=FixedK(num_rollouts=MAX_ROLLOUTS), labeler=progress),
+        replace(adaptive, planner=replace(adaptive.planner, max_rollouts=MAX_ROLLOUTS)),
     ]  # fmt: skip
     agreeing = [p for p in rolled if p.name in ("hard, K = 32", "progress, K = 32", "adaptive")]
     return {

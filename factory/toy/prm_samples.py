@@ -30,13 +30,12 @@ LEVEL_WEIGHTS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5}
 class DetectionSample:
     """Token ids and targets, all of one length; UNKNOWN is where no loss is taken.
 
-    `next_ids` is the next token where it is honest. `is_replaced` is 1 at the first token that
-    differs from the honest line, 0 before it and at separators of honest lines, 1 at the others.
+    `is_replaced` is 1 at the first token that differs from the honest line, 0 before it and at
+    separators of honest lines, 1 at the others.
     `is_broken`, at separators of solutions, is 1 from the first replaced line on.
     """
 
     ids: tuple[int, ...]
-    next_ids: tuple[int, ...]
     is_replaced: tuple[int, ...]
     is_broken: tuple[int, ...]
 
@@ -96,24 +95,21 @@ def encode(
     samples = []
     for prompt, lines in written:
         ids = list(next(standing))
-        taught, replaced, broken = ([UNKNOWN] * len(ids) for _ in range(3))
+        replaced, broken = ([UNKNOWN] * len(ids) for _ in range(2))
         is_broken = False
         for line in lines:
             piece = next(standing)
             place = first_difference(piece, next(honest)) if line.is_replaced else len(piece)
             is_broken |= line.is_replaced
             ids += [*piece, separator]
-            num_unknown = len(piece) - place
-            taught += [*piece[:place], *[UNKNOWN] * num_unknown, separator]
             replaced += [0] * place
             if line.is_replaced:
-                replaced += [1, *[UNKNOWN] * (num_unknown - 1)]
+                replaced += [1, *[UNKNOWN] * (len(piece) - place - 1)]
             replaced.append(int(line.is_replaced))
             broken += [*[UNKNOWN] * len(piece), int(is_broken) if prompt else UNKNOWN]
         samples.append(
             DetectionSample(
                 ids=tuple(ids),
-                next_ids=(*taught[1:], UNKNOWN),
                 is_replaced=tuple(replaced),
                 is_broken=tuple(broken),
             )

@@ -1,6 +1,5 @@
 """Train the tiny model from scratch: `python -m factory.toy.train --out DIR`.
 
-Small batches matter most at this size: about a thousand tokens, cut from samples of like length.
 Matrices learn by Muon, embeddings and norms by AdamW; the rate warms up, then falls to nothing.
 `--start` goes on from the weights of an earlier run. The same seed gives the same data in the same
 order.
@@ -10,14 +9,10 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
-from multiprocessing import get_context
 from pathlib import Path
-from random import Random
 
 import torch
 from torch.nn import functional
@@ -26,11 +21,11 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from factory.toy.measure import measure, report
 from factory.toy.muon import Muon
 from factory.toy.network import build_network
-from factory.toy.samples import CHUNK_TOKENS, Sample, make_chunk
+from factory.toy.samples import Sample, make_chunk
 from factory.toy.solver import HUMAN, Habits
+from factory.toy.token_batches import endless_groups, padded
 from factory.toy.tokenizer import build_tokenizer
 
-BATCH_TOKENS = 1024
 MATRIX_RATE, OTHER_RATE = 0.007, 0.002
 WARM_UP_STEPS = 100
 NEVER = -100
@@ -60,43 +55,26 @@ class Run:
 
 
 def batches(write: ChunkWriter, run: Run, pad_id: int) -> Iterator[Batch]:
-    """Batches without end; the next chunk is written meanwhile.
+    """Batches without end.
 
     Weights that are not new have the first half of the curriculum behind them.
     """
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as writer:
-
-        def order(index: int) -> Future[list[Sample]]:
-            share = min(1.0, index * CHUNK_TOKENS / run.tokens)
-            return writer.submit(write, index, share if run.start is None else (1 + share) / 2)
-
-        coming = order(0)
-        for index in count():
-            samples, coming = coming.result(), order(index + 1)
-            yield from _cut(samples, Random(f"toy batches {run.seed} {index}"), pad_id)
+    paced = write if run.start is None else partial(_in_second_half, write)
+    for group in endless_groups(paced, num_tokens=run.tokens, seed=run.seed):
+        yield _batch(group, pad_id)
 
 
-def _cut(samples: list[Sample], rng: Random, pad_id: int) -> Iterator[Batch]:
-    groups: list[list[Sample]] = [[]]
-    for sample in sorted(samples, key=lambda s: len(s.ids)):
-        if groups[-1] and (len(groups[-1]) + 1) * len(sample.ids) > BATCH_TOKENS:
-            groups.append([])
-        groups[-1].append(sample)
-    rng.shuffle(groups)
-    for group in groups:
-        yield _pad(group, pad_id)
+def _in_second_half(write: ChunkWriter, index: int, progress: float) -> list[Sample]:
+    return write(index, (1 + progress) / 2)
 
 
-def _pad(group: list[Sample], pad_id: int) -> Batch:
-    length = max(len(sample.ids) for sample in group)
-    ids = torch.full((len(group), length), pad_id)
-    targets = torch.full((len(group), length), NEVER)
-    for row, sample in enumerate(group):
-        end = len(sample.ids)
-        ids[row, :end] = torch.tensor(sample.ids)
-        taught = [i if t else NEVER for i, t in zip(sample.ids, sample.is_taught, strict=True)]
-        targets[row, : end - 1] = torch.tensor(taught[1:])
-    return Batch(ids=ids, targets=targets)
+def _batch(group: Sequence[Sample], pad_id: int) -> Batch:
+    """Every target is the token that comes next, where that is taught."""
+    taught = [
+        [*(i if t else NEVER for i, t in zip(s.ids[1:], s.is_taught[1:], strict=True)), NEVER]
+        for s in group
+    ]
+    return Batch(ids=padded([s.ids for s in group], pad_id), targets=padded(taught, NEVER))
 
 
 def batch_loss(network: LlamaForCausalLM, batch: Batch) -> torch.Tensor:

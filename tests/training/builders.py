@@ -1,4 +1,4 @@
-"""Toy solutions with the oracle's labels, as files a training run reads."""
+"""What a training run reads: toy solutions with the oracle's labels, and a tiny language model."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+from factory.toy import MODEL_DIR
 from factory.toy.oracle import judge
 from factory.toy.solver import FLAWLESS, Habits, write_solution
 from factory.toy.world import make_problems
@@ -57,3 +60,22 @@ def rows_with_plain_errors(num: int, seed: int) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def save_tiny_model(folder: Path) -> str:
+    """A language model of a few thousand parameters that knows the toy world's tokens."""
+    tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=512,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
