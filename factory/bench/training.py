@@ -28,19 +28,16 @@ from factory.bench.training_rows import MAX_ROLLOUTS, ORACLE, LabelledRow, recip
 from factory.bench.training_scores import Summary, summarise
 from factory.toy.benchmark_files import LEVELS, TEMPERATURE, benchmark_questions
 
-BANKS = tuple(
-    BankOrder(
-        num_problems=150,
-        num_rollouts=MAX_ROLLOUTS,
-        seed=seed,
-        levels=LEVELS,
-        solutions_per_problem=4,
-        temperature=TEMPERATURE,
-    )
-    for seed in (21, 22)
+BANK = BankOrder(
+    num_problems=150,
+    num_rollouts=MAX_ROLLOUTS,
+    seed=21,
+    levels=LEVELS,
+    solutions_per_problem=4,
+    temperature=TEMPERATURE,
 )
 """Problems and solutions like those of the benchmarks, and none of theirs."""
-TOKEN_BUDGETS = (100_000, 400_000)
+TOKEN_BUDGETS = (400_000,)
 SEEDS = (0, 1, 2)
 ALL = "all solutions"
 
@@ -78,14 +75,13 @@ def measure(folder: Path, num_processes: int = 2) -> None:
 def _labelled(folder: Path) -> dict[str, list[LabelledRow]]:
     """Every recipe's rows of the same solutions, none of a problem that is in a benchmark."""
     hidden = benchmark_questions()
-    found: dict[str, list[LabelledRow]] = {name: [] for name in recipes()}
-    for order in BANKS:
-        bank = collect(folder / f"training-bank-{order.seed}.json", order)
-        criticisms = criticise(folder / f"training-critics-{order.seed}.json", bank, order.seed)
-        pairs = [(s, c) for s, c in zip(bank, criticisms, strict=True) if s.question not in hidden]
-        for recipe_name, recipe in recipes().items():
-            found[recipe_name] += [recipe(solution, criticism) for solution, criticism in pairs]
-    return found
+    bank = collect(folder / "training-bank.json", BANK)
+    criticisms = criticise(folder / "training-critics.json", bank, BANK.seed)
+    pairs = [(s, c) for s, c in zip(bank, criticisms, strict=True) if s.question not in hidden]
+    return {
+        name: [recipe(solution, criticism) for solution, criticism in pairs]
+        for name, recipe in recipes().items()
+    }
 
 
 def _runs(labelled: dict[str, list[LabelledRow]], folder: Path) -> Sequence[Run]:

@@ -46,8 +46,8 @@ def recipes() -> dict[str, Recipe]:
         Policy(name="hard, K = 32", planner=FixedK(num_rollouts=MAX_ROLLOUTS), labeler=hard),
         Policy(name="hard, bisection", planner=BisectHard(max_rollouts=8, batch=8),
                labeler=MonotoneHard()),
-        Policy(name="progress, K = 8", planner=FixedK(num_rollouts=8), labeler=progress),
-        Policy(name="progress, K = 32", planner=FixedK(num_rollouts=MAX_ROLLOUTS), labeler=progress),
+        Policy(name="progress, K = 32", planner=FixedK(num_rollouts=MAX_ROLLOUTS),
+               labeler=progress),
         replace(adaptive, planner=replace(adaptive.planner, max_rollouts=MAX_ROLLOUTS)),
     ]  # fmt: skip
     agreeing = [p for p in rolled if p.name in ("hard, K = 32", "progress, K = 32", "adaptive")]

@@ -24,7 +24,7 @@ AGGREGATIONS: dict[str, Callable[[Sequence[float]], float]] = {
 PASS_1, MAJORITY, ORACLE = "pass@1", "majority", "pass@N"
 CURVE_DRAWS = 3_000
 TOLERANCE = 1e-9
-"""Scores that differ by less are tied: their order would be that of rounding errors."""
+"""Of the best score: what differs by less is tied, its order would be that of rounding errors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,8 @@ def aggregate(name: str, scores: Sequence[float]) -> float:
 def expected_accuracy(values: Sequence[float], correct: Sequence[float]) -> float:
     """Of the choices of highest value, how many are right: the expectation over ties."""
     best = max(values)
-    tied = [c for v, c in zip(values, correct, strict=True) if v >= best - TOLERANCE or v == best]
+    edge = best - TOLERANCE * abs(best)
+    tied = [c for v, c in zip(values, correct, strict=True) if v >= edge]
     return sum(tied) / len(tied)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from factory.convert import rows_in
+from factory.convert import FILE_SUFFIXES, rows_in
 from factory.errors import InputError, shortened
 from factory.input_rows import InputRow
 
@@ -31,7 +31,12 @@ def placed_rows(source: str) -> Iterator[PlacedRow]:
         for row in rows_in(path):
             file = row.place.rpartition(":")[0] or row.place.rpartition(" row ")[0]
             yield _placed(row, Path(file).stem)
-    elif path.is_absolute() or source.startswith(".") or source.count("/") != 1 or path.suffix:
+    elif (
+        path.is_absolute()
+        or source.startswith(".")
+        or source.count("/") != 1
+        or path.suffix in FILE_SUFFIXES
+    ):
         raise InputError(f"{source} does not exist: give a file, a folder, or org/name on the Hub")
     else:
         yield from _hub_rows(source)

@@ -20,6 +20,7 @@ counts it gets the weight of the solution's average step (1 if none was rolled o
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import Any
 
 from factory.training.settings import COUNTS, HARD, MASK, TrainSettings
@@ -115,9 +116,9 @@ def _hard_targets(
 ) -> list[Target | str]:
     weights = [1.0] * len(hard)
     if settings.weigh_by_probability:
-        p_good = _list(row, "p_good", len(hard))
+        p_good = _shares(row, "p_good", len(hard))
         weights = [
-            1.0 if p is None else float(p) if label else 1.0 - float(p)
+            1.0 if p is None else p if label else 1.0 - p
             for label, p in zip(hard, p_good, strict=True)
         ]
     return [
@@ -129,8 +130,20 @@ def _hard_targets(
 def _soft_targets(
     row: Mapping[str, Any], hard: Sequence[bool | None], settings: TrainSettings
 ) -> list[Target | str]:
-    scores = _list(row, settings.soft_from or _best_scores(row), len(hard))
+    scores = _shares(row, settings.soft_from or _best_scores(row), len(hard))
     return [NO_SCORE if s is None else Target(good=s, bad=1.0 - s) for s in scores]
+
+
+def _shares(row: Mapping[str, Any], name: str, num_steps: int) -> list[float | None]:
+    """Numbers from 0 to 1; NaN, which is how pandas writes what is absent, is absent.
+
+    Raises TargetError for what is no share.
+    """
+    values = [None if v is None or isnan(v) else float(v) for v in _list(row, name, num_steps)]
+    for value in values:
+        if value is not None and not 0 <= value <= 1:
+            raise TargetError(f"{name} has {value}, not from 0 to 1, in {_name(row)}")
+    return values
 
 
 def _best_scores(row: Mapping[str, Any]) -> str:
@@ -144,12 +157,14 @@ def _count_targets(
     rollouts = _list(row, "num_rollouts", len(hard))
     correct = _list(row, "num_correct", len(hard))
     reasons = _list(row, "stop_reasons", len(hard))
-    scores = _list(row, "mc_scores", len(hard))
+    scores = _shares(row, "mc_scores", len(hard))
     some = [n for n in rollouts if n]
     average = sum(some) / len(some) if some else 1.0
     targets: list[Target | str] = []
     for n, c, reason, score in zip(rollouts, correct, reasons, scores, strict=True):
         if n:
+            if c is None or not 0 <= c <= n:
+                raise TargetError(f"{c} of {n} rollouts are correct in {_name(row)}")
             targets.append(Target(good=float(c), bad=float(n - c)))
         elif reason == StopReason.KNOWN_OUTCOME and score is not None:
             targets.append(Target(good=average * score, bad=average * (1.0 - score)))

@@ -138,3 +138,10 @@ def test_the_curve_ends_in_the_whole_and_begins_with_pass_at_1() -> None:
         assert values[0] == found[PASS_1][0]
     # 60 draws of one of four: below .05 or above .5 with p < .001
     assert 0.05 < found[PASS_1][0] < 0.5
+
+
+def test_the_better_of_two_long_solutions_is_no_tie() -> None:
+    """Thirty steps of a half make a product of 1e-9: small, and a million times the other's."""
+    pair = (sampled("1", True, *[0.5] * 30), sampled("2", False, *[0.3] * 30))
+    found = accuracies(pair)
+    assert found["prm-product"] == found["vote-product"] == 1.0

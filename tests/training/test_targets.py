@@ -1,6 +1,7 @@
 """What each step teaches, by kind of label, and which steps teach nothing."""
 
 from collections import Counter
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,12 @@ def test_a_hard_label_weighs_as_much_as_it_is_probably_right() -> None:
         (PLAIN, {"labels": "soft"}, "no column mc_scores"),
         (PLAIN, {"labels": "counts"}, "no column num_rollouts"),
         (PUBLISHED | {"p_good": [1.0]}, {"weigh_by_probability": True}, "1 p_good for 4 steps"),
+        (PLAIN | {"mc_scores": [1.5, 1, 0]}, {"labels": "soft"}, "mc_scores has 1.5"),
+        (
+            PUBLISHED | {"num_correct": [99] * 4},
+            {"labels": "counts"},
+            "99 of . rollouts are",
+        ),
     ],
 )
 def test_rows_that_contradict_themselves_are_refused(
@@ -102,3 +109,9 @@ def test_rows_that_contradict_themselves_are_refused(
 ) -> None:
     with pytest.raises(TargetError, match=message):
         labelled_steps(row, settings(**given))
+
+
+def test_a_score_that_is_not_a_number_is_absent() -> None:
+    found = labelled_steps(PLAIN | {"mc_scores": [nan, 0.5, 0.0]}, settings(labels="soft"))
+    assert found.targets[0] == NONE
+    assert found.targets[1] == Target(good=0.5, bad=0.5)
