@@ -110,7 +110,12 @@ def sample_solutions(
     prompts = [prompt_of(problem) for problem in problems for _ in range(num_solutions)]
     completions = iter(sampler(prompts, TEMPERATURE, seed * 1000))
     for _ in problems:
-        yield [tuple(next(completions).text.split("\n\n")) for _ in range(num_solutions)]
+        yield [_steps(next(completions).text) for _ in range(num_solutions)]
+
+
+def _steps(text: str) -> tuple[str, ...]:
+    """Hot solvers leave gaps without a line between them; those are no steps."""
+    return tuple(step for step in text.split("\n\n") if step.strip()) or (text,)
 
 
 def _name(problem: ToyProblem) -> str:
