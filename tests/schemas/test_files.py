@@ -1,5 +1,6 @@
 """Files are complete or absent, on this machine and in a bucket."""
 
+import resource
 from pathlib import Path
 
 import pyarrow as pa
@@ -84,3 +85,16 @@ def test_places_are_paths_or_urls(bucket: str, tmp_path: Path) -> None:
     assert str(absolute(url)) == f"{bucket}/run"
     with pytest.raises(ValueError, match="nosuch"):
         place("nosuch://bucket/run")
+
+
+def test_a_file_there_is_no_room_for_is_named(tmp_path: Path) -> None:
+    """The kernel's limit of a file's size is met in `write`, as a full disk is."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as raised:
+            write_atomically(tmp_path / "file", bytes(2_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert raised.value.filename == str(tmp_path / "file")
+    assert list(tmp_path.iterdir()) == []
