@@ -26,7 +26,7 @@ class FineTuning:
 
 
 RATE_PER_SOLUTION, MIN_RATE, MAX_RATE = 3e-8, 1e-5, 1e-4
-"""Few labels, and those wrong at places, undo what the backbone knows unless they move it little."""
+"""Few labels, some of them wrong, undo what the backbone knows unless they move it little."""
 
 
 def fine_tuning(num_solutions: int) -> FineTuning:

@@ -81,10 +81,12 @@ def test_few_labels_make_a_prm_that_finds_injected_errors(tmp_path: Path) -> Non
         assert sum(found) / len(found) > 0.7
 
 
-def test_fewer_labels_are_read_more_often() -> None:
-    epochs = [fine_tuning(num).epochs for num in (0, 10, 100, 1000, 10_000)]
-    assert epochs == sorted(epochs, reverse=True)
-    assert epochs[-1] >= 1
+def test_few_labels_move_the_backbone_little_and_no_number_moves_it_far() -> None:
+    rates = [fine_tuning(num).learning_rate for num in (0, 129, 528, 1000, 3000, 100_000)]
+    assert rates == sorted(rates)
+    assert rates[0] == rates[1] == pytest.approx(1e-5)
+    assert rates[3] == pytest.approx(3e-5)
+    assert rates[-1] == pytest.approx(1e-4)
 
 
 def test_processbench_agrees_with_the_oracle() -> None:
