@@ -25,7 +25,7 @@ class FineTuning:
     warm_up_share: float = 0.1
 
 
-RATE_PER_SOLUTION, MIN_RATE, MAX_RATE = 3e-8, 1e-5, 1e-4
+RATE_PER_SOLUTION, MIN_RATE, MAX_RATE = 5e-8, 1e-5, 1e-4
 """Few labels, some of them wrong, undo what the backbone knows unless they move it little."""
 
 
