@@ -26,15 +26,17 @@ from factory.ending import Ending, sigterm_ends
 from factory.errors import InputError
 from factory.identity import manifest_in
 from factory.job import Job
+from factory.job_checks import load_recipe_or_refuse
 from factory.job_folder import JOB_FILE, JobFolder
 from factory.job_stages import Stage
 from factory.lease import Lease
-from factory.pipeline import Watch, load_recipe_or_refuse, run_watched
 from factory.programs.estimate import Estimate
 from factory.publish import is_on_policy
 from factory.stage_folder import StageFolder
 from factory.stored import StoredRows, groups_in, rows_in
 from factory.trust import check_code
+from factory.watched_stage import run_watched
+from factory.watching.stage_run import Watch
 from schemas.arrow import arrow_schema, to_row
 from schemas.files import absolute, read_bytes, write_atomically, write_table
 from schemas.ids import content_id, seed_from

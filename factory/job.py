@@ -203,6 +203,12 @@ class Job(Section):
         assert section is not None, "a job that needs rollouts is refused without a model"
         return section
 
+    @property
+    def engine_cpus(self) -> float:
+        """CPUs that the engines of the largest stage reserve."""
+        sections: list[EngineSection] = [s for r in ROLES if (s := getattr(self, r)) is not None]
+        return max(section.min_engines * section.num_cpus for section in sections)
+
 
 def load_job(path: Path) -> Job:
     """Reads a job file. Paths in it are relative to its folder.

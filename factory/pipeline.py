@@ -1,48 +1,38 @@
 """A labelling job from problems to published dataset: sample, estimate, publish."""
 
-import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from factory.cluster import open_cluster
-from factory.core.prompts import SolvePrompt
 from factory.core.recipe import Recipe
 from factory.ending import Ending, sigterm_ends
-from factory.engine_actors import beside_the_driver, cluster_nodes
-from factory.errors import InputError
 from factory.identity import check_folder, job_manifest
 from factory.intake import Intake, checked_intake
-from factory.job import ROLES, EngineSection, Job
+from factory.job import Job
+from factory.job_checks import check_models, check_roles, load_recipe_or_refuse
 from factory.job_folder import JOB_FILE, JobFolder
-from factory.job_stages import Stage, check_sandbox, stages_of
+from factory.job_stages import Stage, stages_of
 from factory.lease import Lease
-from factory.models import check_model
-from factory.placement import num_gpus
 from factory.publish import provenance_of, publish, slices_of
-from factory.recipes import load_recipe
 from factory.reuse import check_evidence, take_evidence
 from factory.sealing import POLL_S, Sealer
 from factory.shards import Rule
-from factory.silent_workers import silent_workers_end
 from factory.slices import Slices, add_problems, problems_per_slice, remove_slices
-from factory.stages import OpenerOf, pending_problems, run_stage
+from factory.stages import OpenerOf, pending_problems
 from factory.stored import Row, StoredRows
 from factory.trust import check_code
+from factory.watched_stage import run_watched
 from factory.watching.events import event
 from factory.watching.seen import job_seen
-from factory.watching.stage_run import StageRun, Watch, unwatched
+from factory.watching.stage_run import Watch
 from schemas.files import absolute, write_atomically
 from schemas.manifest import Manifest, write_manifest
-from workers.tally import Tally, engine_summary
 
 if TYPE_CHECKING:  # the Hub's client is loaded for jobs that push
     from factory.hub import BackgroundPush, PushState, Rhythm
-
-
-__all__ = ["StageRun", "Watch", "label", "load_recipe_or_refuse", "run_watched", "unwatched"]
 
 
 def label(
@@ -70,8 +60,8 @@ def label(
     """
     check_code(job, allow_code=allow_code)
     recipe = load_recipe_or_refuse(job.recipe)
-    _check_roles(job, recipe)
-    _check_models(job, recipe)
+    check_roles(job, recipe)
+    check_models(job, recipe)
     manifest = job_manifest(job, recipe)
     folder = JobFolder(path=absolute(out))
     check_folder(folder.path, manifest)
@@ -103,18 +93,6 @@ def label(
                 if pusher is not None:
                     pusher.finish()
     return manifest
-
-
-def _check_models(job: Job, recipe: Recipe) -> None:
-    """Raises InputError for a model that is not there, and for a sandbox that cannot be."""
-    for role in ("generator", "completer"):
-        if (section := getattr(job, role)) is not None:
-            check_model(role, section, SolvePrompt(system=section.system)("1 + 1 = ?").messages)
-    if recipe.teaching and job.teacher:
-        form = recipe.teaching.form
-        check_model("teacher", job.teacher, form.prompt("1 + 1 = ?", ("2",)).messages)
-        if form.runs_code:
-            check_sandbox(job.sandbox)
 
 
 def _push(
@@ -179,7 +157,7 @@ class _Run:
     def ready(self, cluster: ExitStack, source: Mapping[str, Row], stored: StoredRows) -> None:
         """A job that has nothing left to run starts no cluster."""
         if pending_problems(source, stored.rows):
-            cluster.enter_context(open_cluster(_engine_cpus(self.job)))
+            cluster.enter_context(open_cluster(self.job.engine_cpus))
             cluster.enter_context(sigterm_ends())
 
     def stage(
@@ -243,97 +221,3 @@ def _run_stages(run: _Run, stages: list[Stage], manifest: Manifest) -> Manifest:
     manifest = sealer.finish(manifest) if sealer else run.publish(last, manifest)
     write_manifest(run.folder.path, manifest)
     return manifest
-
-
-def _check_roles(job: Job, recipe: Recipe) -> None:
-    """Raises InputError when the recipe needs a model that the job does not name."""
-    if recipe.teaching and job.teacher is None:
-        raise InputError(f"recipe {recipe.name!r} asks a teacher: add 'teacher: {{model: ...}}'")
-    if job.teacher and recipe.teaching is None:
-        raise InputError(
-            f"recipe {recipe.name!r} asks no teacher: remove 'teacher', or name a recipe that does"
-        )
-    if job.push_to and job.output.format == "arrow":
-        raise InputError("output.format: the Hub gets Parquet shards: take 'parquet' to push")
-    if recipe.teaching and job.output.format == "arrow":
-        raise InputError(
-            "output.format: a job with a teacher publishes parts that Arrow datasets have no room "
-            "for: take 'parquet'"
-        )
-    if not recipe.has_given_labels and job.generator is None and job.completer is None:
-        raise InputError(
-            f"recipe {recipe.name!r} needs rollouts: add 'generator: {{model: ...}}', or "
-            "'completer' where the problems come with solutions"
-        )
-
-
-def _engine_cpus(job: Job) -> float:
-    """CPUs that the engines of the largest stage reserve."""
-    sections: list[EngineSection] = [s for r in ROLES if (s := getattr(job, r)) is not None]
-    return max(section.min_engines * section.num_cpus for section in sections)
-
-
-def load_recipe_or_refuse(name: str) -> Recipe:
-    """The recipe of this name. Raises InputError for an unknown one."""
-    try:
-        return load_recipe(name)
-    except ValueError as error:
-        raise InputError(str(error)) from error
-
-
-def run_watched(
-    stage: Stage,
-    source: Mapping[str, Row],
-    stored: StoredRows,
-    manifest: Manifest,
-    watch: Watch,
-    opener: OpenerOf | None = None,
-) -> Manifest:
-    """One stage over these rows; `stored` is up to date with it afterwards.
-
-    Its counters join the manifest, added to those of earlier runs.
-    """
-    import ray
-
-    pending = pending_problems(source, stored.rows)
-    if not pending:
-        return manifest
-    tally: Any = ray.remote(num_cpus=0)(Tally).options(**beside_the_driver()).remote()
-    started_s = time.monotonic()
-    run = StageRun(
-        name=stage.name,
-        num_groups=len(pending),
-        num_stored=len(stored.rows),
-        tally=tally,
-        num_engines=stage.section.max_engines,
-        num_gpus=num_gpus(stage.section, cluster_nodes()),
-    )
-    with watch(run), silent_workers_end(tally, stage.section.hang_timeout_s):
-        run_stage(
-            pending=pending,
-            stage=stage.folder,
-            program=stage.program,
-            section=stage.section,
-            tally=tally,
-            open_engine=opener and opener(stage.section),
-            open_tool=stage.open_tool,
-        )
-    stored.look()
-    left = set(pending) - set(stored.rows)
-    assert not left, f"{len(left)} problems were worked on and not stored, {min(left)} among them"
-    counts = ray.get(tally.total.remote())
-    seconds = time.monotonic() - started_s
-    earlier = manifest.stages.get(stage.name, {})
-    counters = {"seconds": seconds, **_plain(counts)}
-    summed = {k: round(v + earlier.get(k, 0), 3) for k, v in counters.items()}
-    return replace(manifest, stages={**manifest.stages, stage.name: summed})
-
-
-def _plain(counts: Any) -> dict[str, Any]:
-    return {
-        "num_ok": counts.num_ok,
-        "num_dropped": counts.num_dropped,
-        "num_failed": counts.num_failed,
-        "working_s": counts.working_s,
-        **engine_summary(counts.engine),
-    }

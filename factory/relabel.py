@@ -8,9 +8,9 @@ from factory.ending import Ending
 from factory.errors import InputError
 from factory.identity import check_folder, label_digest, manifest_in
 from factory.job import OutputSection
+from factory.job_checks import load_recipe_or_refuse
 from factory.job_folder import JobFolder
 from factory.lease import Lease
-from factory.pipeline import load_recipe_or_refuse
 from factory.publish import publish, slices_of
 from factory.recipes import recipe_description
 from schemas.manifest import Manifest, write_manifest

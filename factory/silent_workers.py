@@ -7,8 +7,10 @@ nothing else run, stays silent; its process is killed on its node, and its batch
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
+from factory.beside import beside
 from factory.watching.events import event
 from workers.process import Process
 
@@ -23,16 +25,8 @@ def silent_workers_end(tally: Any, timeout_s: float) -> Iterator[None]:
 
     It has to be silent in two looks, so that a tally which was held up itself hears them first.
     """
-    stop = threading.Event()
-    thread = threading.Thread(
-        target=_look, args=(tally, timeout_s, stop), name="silent-workers", daemon=True
-    )
-    thread.start()
-    try:
+    with beside("silent-workers", partial(_look, tally, timeout_s)):
         yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def _look(tally: Any, timeout_s: float, stop: threading.Event) -> None:

@@ -15,10 +15,11 @@ from factory.core.labelers import HardEstimation, RelativeProgress
 from factory.core.publishing import publish_group
 from factory.demo import toy_job
 from factory.job_folder import JobFolder
-from factory.pipeline import label, unwatched
+from factory.pipeline import label
 from factory.publish import provenance_of
 from factory.recipes import load_recipe
 from factory.toy.consensus import ConsensusEffect, Rate, consensus_effect
+from factory.watching.stage_run import unwatched
 from schemas.arrow import to_row
 from schemas.manifest import Manifest
 

@@ -21,13 +21,14 @@ from factory.core.recipe import Recipe
 from factory.demo import toy_job
 from factory.job import Job
 from factory.job_folder import JobFolder
-from factory.pipeline import label, unwatched
+from factory.pipeline import label
 from factory.programs.estimate import Estimate
 from factory.recipes import load_recipe
 from factory.stage_folder import StageFolder
 from factory.stages import run_stage
 from factory.stored import groups_in, rows_in
 from factory.toy import MODEL_DIR
+from factory.watching.stage_run import unwatched
 from schemas.ids import content_id, seed_from
 from workers.program import Program
 from workers.tally import Tally, WorkerCounts

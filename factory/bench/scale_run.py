@@ -20,10 +20,12 @@ import psutil
 
 from factory.bench.scripted_world import problems, reply, short_reply
 from factory.bench.simulated_engine import OpenSimulated, Speed
+from factory.beside import beside
 from factory.job import Job, ModelSection, ProblemsSection
-from factory.pipeline import StageRun, label
+from factory.pipeline import label
 from factory.relabel import relabel
 from factory.toy import MODEL_DIR
+from factory.watching.stage_run import StageRun
 
 SAMPLE_INTERVAL_S = 0.5
 TAIL = 0.1
@@ -123,22 +125,18 @@ def _sampled(
     stage: StageRun, samples: list[Sample], stages: list[tuple[float, float]]
 ) -> Iterator[None]:
     """Follows the stage as a progress bar would."""
-    stop = threading.Event()
     started_s = time.monotonic()
 
-    def follow() -> None:
+    def follow(stop: threading.Event) -> None:
         this = psutil.Process()
         of_ray = [p for p in this.children() if p.name() in ("raylet", "gcs_server")]
         while not stop.wait(SAMPLE_INTERVAL_S):
             samples.append(_sample(stage.tally, this, of_ray))
 
-    thread = threading.Thread(target=follow, daemon=True)
-    thread.start()
     try:
-        yield
+        with beside("samples", follow):
+            yield
     finally:
-        stop.set()
-        thread.join()
         stages.append((started_s, time.monotonic()))
 
 

@@ -4,11 +4,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from factory.beside import beside
 from factory.report.stage_lines import pace
 from factory.report.tables import duration
 from factory.watching.reader import StageReader
@@ -25,14 +27,8 @@ def watcher(console: Console) -> Watch:
 
     @contextmanager
     def watch(run: StageRun) -> Iterator[None]:
-        stop = threading.Event()
-        thread = threading.Thread(target=_follow, args=(console, run, stop), daemon=True)
-        thread.start()
-        try:
+        with beside("progress", partial(_follow, console, run), patience_s=10):
             yield
-        finally:
-            stop.set()
-            thread.join(timeout=10)
 
     return watch
 

@@ -11,9 +11,10 @@ from factory.demo import toy_job
 from factory.errors import InputError
 from factory.job import Job
 from factory.job_folder import JobFolder
-from factory.pipeline import label, unwatched
+from factory.pipeline import label
 from factory.report.show import published_rows
 from factory.toy.consensus import consensus_effect
+from factory.watching.stage_run import unwatched
 from schemas.manifest import Manifest
 
 pytestmark = [pytest.mark.engine, pytest.mark.ray]

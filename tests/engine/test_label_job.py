@@ -14,11 +14,12 @@ from factory.demo import toy_job
 from factory.fit import fit_folder
 from factory.job import Job
 from factory.job_folder import JobFolder
-from factory.pipeline import label, unwatched
+from factory.pipeline import label
 from factory.relabel import relabel
 from factory.report.audit import audit_sentence
 from factory.report.show import published_rows
 from factory.toy.agreement import compare
+from factory.watching.stage_run import unwatched
 from schemas.manifest import Manifest
 from schemas.records import Status
 
