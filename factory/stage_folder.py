@@ -14,9 +14,15 @@ def slice_name(number: int) -> str:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageFolder:
     """`pass-0000/` and on: a file per batch that a worker has done. `settled/`: a file per slice,
-    into which the batches of a slice are written together when none of it is left to do."""
+    into which the batches of a slice are written together when none of it is left to do. `costs/`:
+    a file per run."""
 
     path: Path
+
+    @property
+    def costs(self) -> Path:
+        """What runs have spent (`factory.spending`)."""
+        return self.path / "costs"
 
     def files(self) -> list[Path]:
         """All complete files, settled slices first, then passes in order."""

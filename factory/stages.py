@@ -35,6 +35,10 @@ NO_PROGRESS_S = 6 * 3600.0
 problems of many long rollouts may take an engine longer, and so may waiting for nodes."""
 
 
+class EnginesLost(InputError):
+    """An engine did not start, or died more often than Ray replaces a worker."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opener:
     """Opens the engine a model section describes; runs inside the worker."""
@@ -70,7 +74,8 @@ def run_stage(
 ) -> None:
     """Runs `program` over these groups, where they are, and stores them in a pass of its own.
 
-    Needs a Ray that is initialised. Raises InputError when an engine cannot be started.
+    Needs a Ray that is initialised. Raises EnginesLost when an engine cannot be
+    started, or replaced any more.
     """
     import ray
 
@@ -93,11 +98,8 @@ def run_stage(
                 **options,
             ).materialize()
     except ray.exceptions.ActorDiedError as error:
-        if "creation task" not in str(error):
-            raise
-        raise InputError(
-            f"the engine for {section.model} did not start: {_cause(str(error))}"
-        ) from error
+        what = "did not start" if "creation task" in str(error) else "died again and again"
+        raise EnginesLost(f"the engine for {section.model} {what}: {_cause(str(error))}") from error
     except ray.exceptions.RayTaskError as error:
         if (told := _as_told(error.cause, folder)) is None:
             raise

@@ -4,6 +4,7 @@ A row in a settled slice is final for the input it was made from: neither a batc
 second time nor one that failed earlier changes it. Of other rows the last pass's counts.
 """
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -85,11 +86,15 @@ def indexed(files: list[Path]) -> dict[Path, dict[str, Row]]:
 
 
 class StoredRows:
-    """The index of one stage's folder; `rows` says where each problem's row is."""
+    """The index of one stage's folder; `rows` says where each problem's row is.
+
+    Two threads may use it: a file one of them has listed is not removed before it is read.
+    """
 
     def __init__(self, folder: StageFolder, current: Mapping[str, str] | None = None) -> None:
         """`current`: the input_id of each problem as the job knows it now."""
         self._folder = folder
+        self._lock = threading.RLock()
         self._current = current or {}
         self._seen: set[Path] = set()
         self._settled: dict[str, Row] = {}
@@ -101,15 +106,19 @@ class StoredRows:
 
     def look(self) -> None:
         """Reads what workers have stored since."""
-        new = [file for file in self._folder.batches() if file not in self._seen]
-        for file, rows in indexed(new).items():
-            self._seen.add(file)
-            self._ids_of_batch[file] = tuple(rows)
-            for problem_id, row in rows.items():
-                known = self._passed.get(problem_id)
-                if known is None or _pass_of(row) >= _pass_of(known):
-                    self._passed[problem_id] = row
-                    self._choose(problem_id)
+        with self._lock:
+            new = [file for file in self._folder.batches() if file not in self._seen]
+            for file, rows in indexed(new).items():
+                self._take_batch(file, rows)
+
+    def _take_batch(self, file: Path, rows: Mapping[str, Row]) -> None:
+        self._seen.add(file)
+        self._ids_of_batch[file] = tuple(rows)
+        for problem_id, row in rows.items():
+            known = self._passed.get(problem_id)
+            if known is None or _pass_of(row) >= _pass_of(known):
+                self._passed[problem_id] = row
+                self._choose(problem_id)
 
     def _take_settled(self, files: list[Path]) -> None:
         for rows in indexed(files).values():
@@ -139,7 +148,10 @@ class StoredRows:
         Batches of which nothing is needed any more are removed after that: a run that is killed
         in between finds the same rows twice.
         """
-        file = self._folder.settled_file(number)
+        with self._lock:
+            self._compact(self._folder.settled_file(number), problem_ids)
+
+    def _compact(self, file: Path, problem_ids: Iterable[str]) -> None:
         wanted = [i for i in problem_ids if self.is_settled(i)]
         if all(self.rows[i].file == file for i in wanted):
             return
@@ -152,8 +164,9 @@ class StoredRows:
 
     def remove_done(self) -> None:
         """Removes every batch of which nothing is needed any more."""
-        for batch in list(self._ids_of_batch):
-            self._remove_if_done(batch)
+        with self._lock:
+            for batch in list(self._ids_of_batch):
+                self._remove_if_done(batch)
 
     def _remove_if_done(self, batch: Path) -> None:
         ids = self._ids_of_batch.get(batch)

@@ -1,19 +1,28 @@
-"""One stage while it is watched: progress for a person, silent workers ended, counters kept."""
+"""One stage while it is watched: begun again where engines are lost, its counters kept."""
 
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from factory.engine_actors import beside_the_driver, cluster_nodes
 from factory.job_stages import Stage
 from factory.placement import num_gpus
 from factory.silent_workers import silent_workers_end
-from factory.stages import OpenerOf, pending_problems, run_stage
+from factory.spending import spending, spent
+from factory.stages import EnginesLost, OpenerOf, pending_problems, run_stage
 from factory.stored import Row, StoredRows
+from factory.watching.events import event
 from factory.watching.stage_run import StageRun, Watch
 from schemas.manifest import Manifest
-from workers.tally import Tally, engine_summary
+from workers.tally import Tally, WorkerCounts
+
+MAX_BARREN = 3
+"""A stage that worked is begun again when it loses engines, so often without a row in between."""
+PAUSE_S = 20.0
+"""Before that, times the number of barren attempts: memory is freed, a network comes back."""
+ANSWER_TIMEOUT_S = 60.0
 
 
 def run_watched(
@@ -26,49 +35,73 @@ def run_watched(
 ) -> Manifest:
     """One stage over these rows; `stored` is up to date with it afterwards.
 
-    Its counters join the manifest, added to those of earlier runs.
+    The manifest has its counters, those of earlier runs in them, killed ones too.
     """
     import ray
 
     pending = pending_problems(source, stored.rows)
-    if not pending:
-        return manifest
-    tally: Any = ray.remote(num_cpus=0)(Tally).options(**beside_the_driver()).remote()
-    started_s = time.monotonic()
-    run = StageRun(
-        name=stage.name,
-        num_groups=len(pending),
-        num_stored=len(stored.rows),
-        tally=tally,
-        num_engines=stage.section.max_engines,
-        num_gpus=num_gpus(stage.section, cluster_nodes()),
-    )
-    with watch(run), silent_workers_end(tally, stage.section.hang_timeout_s):
-        run_stage(
-            pending=pending,
-            stage=stage.folder,
-            program=stage.program,
-            section=stage.section,
+    if pending:
+        tally: Any = ray.remote(num_cpus=0)(Tally).options(**beside_the_driver()).remote()
+        run = StageRun(
+            name=stage.name,
+            num_groups=len(pending),
+            num_stored=len(stored.rows),
             tally=tally,
-            open_engine=opener and opener(stage.section),
-            open_tool=stage.open_tool,
+            num_engines=stage.section.max_engines,
+            min_engines=stage.section.min_engines,
+            num_gpus=num_gpus(stage.section, cluster_nodes()),
         )
+        with (
+            spending(stage.folder, partial(_total, tally)),
+            watch(run),
+            silent_workers_end(tally, stage.section.hang_timeout_s),
+        ):
+            _run_until_stored(stage, pending, stored, tally, opener)
+    if counters := spent(stage.folder):
+        manifest = replace(manifest, stages={**manifest.stages, stage.name: counters})
+    return manifest
+
+
+def _total(tally: Any) -> WorkerCounts:
+    import ray
+
+    total: WorkerCounts = ray.get(tally.total.remote(), timeout=ANSWER_TIMEOUT_S)
+    return total
+
+
+def _run_until_stored(
+    stage: Stage,
+    pending: dict[str, Row],
+    stored: StoredRows,
+    tally: Any,
+    opener: OpenerOf | None,
+) -> None:
+    """Engines that do not start at all are an error at once: more of the same would not help."""
+    left, num_barren, has_worked = pending, 0, False
+    while True:
+        try:
+            run_stage(
+                pending=left,
+                stage=stage.folder,
+                program=stage.program,
+                section=stage.section,
+                tally=tally,
+                open_engine=opener and opener(stage.section),
+                open_tool=stage.open_tool,
+            )
+            break
+        except EnginesLost as error:
+            stored.look()
+            before, left = left, pending_problems(left, stored.rows)
+            is_barren = len(left) == len(before)
+            has_worked = has_worked or not is_barren
+            num_barren = num_barren + 1 if is_barren else 0
+            if not has_worked or num_barren > MAX_BARREN:
+                raise
+            event("stage begun again", stage=stage.name, groups=len(left), error=str(error))
+            time.sleep(PAUSE_S * num_barren)
+            if not left:
+                break
     stored.look()
-    left = set(pending) - set(stored.rows)
-    assert not left, f"{len(left)} problems were worked on and not stored, {min(left)} among them"
-    counts = ray.get(tally.total.remote())
-    seconds = time.monotonic() - started_s
-    earlier = manifest.stages.get(stage.name, {})
-    counters = {"seconds": seconds, **_plain(counts)}
-    summed = {k: round(v + earlier.get(k, 0), 3) for k, v in counters.items()}
-    return replace(manifest, stages={**manifest.stages, stage.name: summed})
-
-
-def _plain(counts: Any) -> dict[str, Any]:
-    return {
-        "num_ok": counts.num_ok,
-        "num_dropped": counts.num_dropped,
-        "num_failed": counts.num_failed,
-        "working_s": counts.working_s,
-        **engine_summary(counts.engine),
-    }
+    missing = set(pending) - set(stored.rows)
+    assert not missing, f"{len(missing)} problems were worked on and not stored: {min(missing)}"

@@ -31,6 +31,8 @@ class WorkerCounts:
     num_failed: int = 0
     num_in_flight: int = 0
     """Groups being worked on."""
+    num_batches: int = 0
+    """Batches held, from their arrival until they are stored."""
     working_s: float = 0.0
     """From the first group's arrival to the last one's end: starting the engine is not in it."""
     engine: EngineStats = EngineStats()
@@ -79,7 +81,7 @@ class Tally:
             process
             for name in last.values()
             if (process := self.workers[name].process) is not None
-            and self.workers[name].num_in_flight
+            and self.workers[name].num_batches
             and self.heard_s[name] <= until_s
         ]
 
@@ -96,10 +98,13 @@ class Tally:
         return len(self.workers)
 
 
+_OWN = ("num_ok", "num_dropped", "num_failed", "num_in_flight", "num_batches", "working_s")
+
+
 def sum_counts(counts: list[WorkerCounts]) -> WorkerCounts:
     """Field by field; what cannot be added up is left out."""
     return WorkerCounts(
-        **_sums(counts, ("num_ok", "num_dropped", "num_failed", "num_in_flight", "working_s")),
+        **_sums(counts, _OWN),
         engine=EngineStats(**_sums((c.engine for c in counts), COUNTERS)),
         program=ProgramCounts(
             **_sums((c.program for c in counts), [f.name for f in fields(ProgramCounts)])

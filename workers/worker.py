@@ -81,6 +81,7 @@ class EngineWorker:
         self._failures: deque[FailedGroup] = deque(maxlen=MAX_RECENT)
         self._sums: Counter[str] = Counter()
         self._num_in_flight = 0
+        self._num_batches = 0
         self._last_report_s = 0.0
         self._started_s: float | None = None
         self._working_s = 0.0
@@ -92,6 +93,17 @@ class EngineWorker:
 
         A batch that is stored already, by a worker whose answer was lost, is not run again.
         """
+        self._num_batches += 1
+        self._report()
+        reporter = asyncio.create_task(self._report_regularly())
+        try:
+            return await self._stored_batch(batch)
+        finally:
+            reporter.cancel()
+            self._num_batches -= 1
+            self._report()
+
+    async def _stored_batch(self, batch: pa.Table) -> pa.Table:
         if self._suspects is None:
             await asyncio.to_thread(check_there, self._folder)
             self._suspects = Suspects(self._folder / ATTEMPTS, self._incarnation)
@@ -100,7 +112,6 @@ class EngineWorker:
         with suppress(FileNotFoundError):  # also where its slice was settled meanwhile
             return await asyncio.to_thread(read_table, stored, columns=RETURNED)
         groups = [from_row(ProblemGroup, row) for row in batch.to_pylist()]
-        reporter = asyncio.create_task(self._report_regularly())
         try:
             found = await self._batch(batch_id(batch), groups)
             rows = [to_row(group) for group in found]
@@ -110,10 +121,7 @@ class EngineWorker:
             log.error("the engine died (%s): leaving, so that Ray replaces this worker", error)
             await self._last_words(str(error))
             os._exit(ENGINE_DEAD_EXIT_CODE)
-        finally:
-            reporter.cancel()
         self._count_stored(found)
-        self._report()
         return table.select(RETURNED)
 
     async def _batch(self, name: str, groups: list[ProblemGroup]) -> list[ProblemGroup]:
@@ -176,6 +184,7 @@ class EngineWorker:
             num_dropped=self._stored[Status.DROPPED],
             num_failed=self._stored[Status.FAILED],
             num_in_flight=self._num_in_flight,
+            num_batches=self._num_batches,
             working_s=self._working_s,
             engine=self._engine.stats(),
             program=program_counts(self._sums),

@@ -83,7 +83,7 @@ def _problems(stage: StageStatus) -> str:
 
 
 def cost(stage: StageStatus) -> str:
-    """What was reserved and generated, and what it comes to if the rest costs the same."""
+    """What this run reserved and generated, and what it comes to if the rest costs the same."""
     is_gpu = stage.gpu_s > 0
     name, used = ("GPU", stage.gpu_s) if is_gpu else ("engine", stage.engine_s)
     parts = [

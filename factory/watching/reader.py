@@ -43,10 +43,11 @@ class StageReader:
     def take(self, workers: Mapping[str, WorkerCounts]) -> StageReading:
         """A reading from these counts, now.
 
-        An engine counts as reserved while it starts: those asked for from the beginning on.
+        An engine counts as reserved while it starts, of a range the least number of them; one that
+        a range adds counts once it is up.
         """
         now_s = self._clock()
-        num_reserved = max(self._run.num_engines, len(living(workers)))
+        num_reserved = max(self._run.min_engines, len(living(workers)))
         self._engine_s += (now_s - self._last_s) * num_reserved
         self._last_s = now_s
         rates = self._meter.read(sum_counts(list(workers.values())), now_s)

@@ -19,6 +19,9 @@ class StageRun:
     tally: Any
     """Handle of the stage's `Tally` actor."""
     num_engines: int = 1
+    """At most."""
+    min_engines: int = 1
+    """Reserved from the beginning on."""
     num_gpus: float = 0.0
     """Reserved for each engine."""
 

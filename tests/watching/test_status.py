@@ -74,10 +74,16 @@ def test_token_rates_look_back_a_minute_and_group_rates_to_the_beginning() -> No
     assert rates.groups_per_s == pytest.approx(100 / 300)
 
 
-def test_engines_are_paid_for_while_they_start() -> None:
+def test_engines_are_paid_for_while_they_start_and_those_of_a_range_once_they_are_up() -> None:
     now = [0.0]
     run = StageRun(
-        name="label", num_groups=4, num_stored=0, tally=None, num_engines=2, num_gpus=4.0
+        name="label",
+        num_groups=4,
+        num_stored=0,
+        tally=None,
+        num_engines=8,
+        min_engines=2,
+        num_gpus=4.0,
     )
     reader = StageReader(run, clock=lambda: now[0])
     now[0] = 30.0

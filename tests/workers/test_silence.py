@@ -13,7 +13,7 @@ from workers.tally import Tally, WorkerCounts
 
 def counts(slot: str, pid: int, **fields: object) -> WorkerCounts:
     process = Process(node_id="node", pid=pid, started="1")
-    return replace(WorkerCounts(slot=slot, process=process, num_in_flight=3), **fields)  # type: ignore[arg-type]
+    return replace(WorkerCounts(slot=slot, process=process, num_batches=3), **fields)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def test_only_the_last_worker_of_a_place_with_work_is_silent() -> None:
     tally = Tally()
     tally.report("replaced", counts("a", 1))
     tally.report("silent", counts("a", 2))
-    tally.report("idle", counts("b", 3, num_in_flight=0))
+    tally.report("idle", counts("b", 3, num_batches=0))
     tally.report("outside", counts("c", 4, process=None))
     assert [process.pid for process in tally.silent(0.0)] == [2]
     assert tally.silent(60.0) == []

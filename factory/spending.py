@@ -1,0 +1,73 @@
+"""What a stage's runs have cost: a file for each run, rewritten while it works, and their sum.
+
+A run that is killed has paid for its rollouts too: what it had counted up to half a minute before
+its end stays in the sum.
+"""
+
+import json
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from factory.beside import beside
+from factory.stage_folder import StageFolder
+from schemas.files import listed, make_folder, read_bytes, write_atomically
+from workers.tally import WorkerCounts, engine_summary
+
+WRITE_INTERVAL_S = 20.0
+
+
+def spent(stage: StageFolder) -> dict[str, float]:
+    """The counters of all runs so far, added up; empty where nothing ever ran."""
+    total: Counter[str] = Counter()
+    for file in listed(stage.costs, "*.json"):
+        total.update(json.loads(read_bytes(file)))
+    return {name: round(number, 3) for name, number in total.items()}
+
+
+@contextmanager
+def spending(
+    stage: StageFolder,
+    counts: Callable[[], WorkerCounts],
+    *,
+    interval_s: float = WRITE_INTERVAL_S,
+) -> Iterator[None]:
+    """Inside, what `counts` says is kept as this run's; once more when the block is left.
+
+    When an error ends the block, a count or a file that cannot be had hides it not.
+    """
+    file = stage.costs / f"{uuid.uuid4().hex}.json"
+    began_s = time.monotonic()
+
+    def keep() -> None:
+        seconds = time.monotonic() - began_s
+        write_atomically(file, json.dumps({"seconds": seconds, **_plain(counts())}) + "\n")
+
+    def follow(stop: threading.Event) -> None:
+        while not stop.wait(interval_s):
+            with suppress(Exception):  # the cluster or the storage may be away; the next one tells
+                keep()
+
+    make_folder(stage.costs)
+    try:
+        with beside("spending", follow):
+            yield
+    except BaseException:
+        with suppress(Exception):
+            keep()
+        raise
+    keep()
+
+
+def _plain(counts: WorkerCounts) -> dict[str, Any]:
+    return {
+        "num_ok": counts.num_ok,
+        "num_dropped": counts.num_dropped,
+        "num_failed": counts.num_failed,
+        "working_s": counts.working_s,
+        **engine_summary(counts.engine),
+    }
