@@ -21,7 +21,6 @@ from typing import Any
 from factory.toy import MODEL_DIR
 from factory.toy.benchmark_files import (
     LEVELS,
-    NUM_SOLUTIONS,
     benchmark_questions,
     sample_solutions,
 )
@@ -42,11 +41,14 @@ def row_by_oracle(question: str, steps: Sequence[str], error: int | None) -> dic
 
 
 def sample_pool(num_problems: int) -> list[dict[str, Any]]:
-    """Eight labelled solutions for every problem that is not in a benchmark, in random order."""
+    """A labelled solution for every problem that is not in a benchmark, in random order.
+
+    One each, because problems teach more than further solutions of theirs.
+    """
     hidden = benchmark_questions()
     problems = make_problems(num_problems, POOL_SEED, LEVELS)
     problems = [problem for problem in problems if problem.question not in hidden]
-    solutions = sample_solutions(load_sampler(MODEL_DIR), problems, NUM_SOLUTIONS, POOL_SEED)
+    solutions = sample_solutions(load_sampler(MODEL_DIR), problems, 1, POOL_SEED)
     pool = [
         row_by_oracle(problem.question, steps, first_error(judge(problem, steps)))
         for problem, written in zip(problems, solutions, strict=True)
@@ -96,7 +98,7 @@ def main() -> None:
     if arguments.pool is not None and arguments.pool.exists():
         pool = [json.loads(line) for line in arguments.pool.read_text().splitlines()]
     else:
-        pool = sample_pool(-(-max(arguments.sizes) * 21 // 160))
+        pool = sample_pool(-(-max(arguments.sizes) * 21 // 20))
         if arguments.pool is not None:
             arguments.pool.write_text("".join(json.dumps(row) + "\n" for row in pool))
     for size in arguments.sizes:

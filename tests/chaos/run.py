@@ -38,6 +38,8 @@ AT_WORK_S = 4.0
 RUN_TIMEOUT_S = 600.0
 GONE_S = 60.0
 """Ray gives an actor of a job that is gone half a minute to end in order before it kills it."""
+CACHE_OF_TORCH = "torchinductor_"
+"""A folder of one name that all its processes of a user share and keep."""
 
 
 class Scene:
@@ -187,7 +189,8 @@ def leftovers(scene: Scene, out: Path, shared_memory_before: set[str]) -> list[s
     found = [family.describe(p) for p in family.wait_until_gone(orphans, GONE_S)]
     hidden = [*out.rglob(".*"), *out.rglob("*.tmp"), *scene.folder.glob(f".{out.name}*")]
     found += [str(path.relative_to(scene.folder)) for path in hidden]
-    found += [f"tmp/{path.name}" for path in (scene.folder / "tmp").iterdir()]
+    temporary = (path.name for path in (scene.folder / "tmp").iterdir())
+    found += [f"tmp/{name}" for name in temporary if not name.startswith(CACHE_OF_TORCH)]
     return found + family.shared_memory_left(shared_memory_before)
 
 
