@@ -11,7 +11,8 @@ from factory.cli.app import app, print_lines
 @app.command()
 def train(
     data: Annotated[
-        str, typer.Option(help="A job's or dataset's folder, a file of rows, or org/name.")
+        str,
+        typer.Option(help="A job's or dataset's folder, a file of rows, or org/name[@revision]."),
     ],
     model: Annotated[str, typer.Option("--model", "-m", help="What to start from.")],
     out_folder: Annotated[

@@ -42,12 +42,29 @@ def check_folder(settings: TrainSettings, origin: dict[str, Any]) -> None:
     except ValueError as error:
         raise InputError(f"{path} is damaged: {shortened(error)}: name another --out") from error
     now = json.loads(_run_text(settings, origin))
-    for name in sorted(now.keys() | before.keys()):
-        if now.get(name) != before.get(name):
-            raise InputError(
-                f"{out} was begun with {name} {before.get(name)!r}, not {now.get(name)!r}: "
-                "resume it as it was begun, or name another folder with --out"
-            )
+    _check_data(out, before.pop("origin", {}), now.pop("origin"))
+    for name in _changed(before, now):
+        raise InputError(
+            f"{out} was begun with {name} {before.get(name)!r}, not {now.get(name)!r}: "
+            "resume it as it was begun, or name another folder with --out"
+        )
+
+
+def _check_data(out: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    if not (changed := _changed(before, now)):
+        return
+    what = ", ".join(f"{n} was {before.get(n)!r} and is {now.get(n)!r}" for n in changed)
+    way = "bring back what it was"
+    if revision := before.get("revision"):
+        way = f"resume with --data {before.get('data')}@{revision}"
+    raise InputError(
+        f"the data changed since {out} was begun ({what}): {way}, or begin again in another "
+        "folder with --out"
+    )
+
+
+def _changed(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    return [n for n in sorted(now.keys() | before.keys()) if now.get(n) != before.get(n)]
 
 
 def write_run(settings: TrainSettings, origin: dict[str, Any]) -> None:

@@ -35,8 +35,9 @@ CHOICES = {
     "too_long": (DROP, TRUNCATE_AT_STEP, ERROR, None),
     "soft_from": ("mc_scores", "value_means", None),
 }
-NOT_WHAT_IS_LEARNT = frozenset({"out", "resume", "save_steps", "report_to"})
-"""Settings a run may be resumed with other values of."""
+NOT_WHAT_IS_LEARNT = frozenset({"data", "out", "resume", "save_steps", "report_to"})
+"""Settings a run may be resumed with other values of; the data's content is checked instead of
+where it lies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,7 @@ class TrainSettings:
     """A training run. `None` is a default that depends on the kind, the data or the machine."""
 
     data: str
-    """A job's or dataset's folder, a folder or file of rows, or a dataset's id on the Hub."""
+    """A job's or dataset's folder, a folder or file of rows, or org/name[@revision] on the Hub."""
     model: str
     out: Path
     kind: str = DISCRIMINATIVE

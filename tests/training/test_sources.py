@@ -79,7 +79,19 @@ def test_files_of_rows_are_read_as_they_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("no/such/place", "does not exist"),
+        *[
+            (place, f"no such file: {place}")
+            for place in (
+                "no/such/place",
+                "./x",
+                "../x",
+                "/x",
+                "~/x",
+                "x",
+                "rows.jsonl",
+                "a/b.json",
+            )
+        ],
         ("{tmp}", "holds no .parquet"),
         ("{tmp}/other.jsonl", "none of the columns prompt, completions, labels"),
     ],
@@ -88,10 +100,44 @@ def test_where_there_are_no_rows_it_says_what_to_do(
     tmp_path: Path, data: str, message: str
 ) -> None:
     place = data.format(tmp=tmp_path)
-    if place.endswith("jsonl"):
+    if place.endswith("other.jsonl"):
         Path(place).write_text('{"text": 1}\n')
     with pytest.raises(InputError, match=message):
         opened(place)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "empty"),
+        ("\n\n", "has no rows"),
+        ('{"prompt": "q"}\n{"prom', "rows.jsonl:2: not a JSON line"),
+        ('{"prompt": "q"}\n' * 200_000 + "nan,", "rows.jsonl:200001: not a JSON line"),
+    ],
+    ids=["empty", "blank", "cut", "cut far behind"],
+)
+def test_a_broken_file_is_told_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(text)
+    with pytest.raises(InputError, match=message):
+        for _ in opened(file).rows():
+            pass
+
+
+def test_a_cut_parquet_file_is_told(tmp_path: Path) -> None:
+    file = Path(write_rows(tmp_path / "rows.parquet", oracle_rows(7)))
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(InputError, match=r"rows.parquet cannot be read"):
+        opened(file)
+
+
+def test_files_are_named_by_what_they_hold(tmp_path: Path) -> None:
+    rows = oracle_rows(7)
+    one, other = (opened(write_rows(tmp_path / n / "rows.parquet", rows)) for n in ("a", "b"))
+    assert one.origin == other.origin
+    rows[3]["labels"] = [not label for label in rows[3]["labels"]]
+    flipped = opened(write_rows(tmp_path / "a" / "rows.parquet", rows))
+    assert flipped.origin["content"] != one.origin["content"]
 
 
 def test_a_part_that_is_not_there_names_those_that_are(job: Path) -> None:

@@ -17,6 +17,7 @@ from transformers import (
 from factory.errors import InputError
 from factory.training.outcome import Trained
 from factory.training.prm_file import read_prm_file
+from factory.training.run_folder import check_folder, write_run
 from factory.training.settings import TrainSettings
 from factory.training.train import train
 from tests.training.builders import oracle_rows, rows_with_plain_errors, write_rows
@@ -136,6 +137,28 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     expected, found = weights(base.out), weights(again.out)
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_run_is_not_resumed_on_data_that_changed(base: TrainSettings, streaming: bool) -> None:
+    base = replace(base, streaming=streaming)
+    with pytest.raises(KeyboardInterrupt):
+        run(base, Interruption(1))
+    rows = oracle_rows(64)
+    rows[0]["labels"][0] = not rows[0]["labels"][0]
+    write_rows(Path(base.data), rows)
+    with pytest.raises(InputError, match=r"the data changed .*content was .* bring back"):
+        run(replace(base, resume=True))
+
+
+def test_a_moved_dataset_on_the_hub_names_the_revision_to_resume_with(tmp_path: Path) -> None:
+    settings = TrainSettings(data="org/labels", model="m", out=tmp_path, resume=True)
+    write_run(settings, {"data": "org/labels", "revision": "abc"})
+    with pytest.raises(InputError, match="resume with --data org/labels@abc"):
+        check_folder(settings, {"data": "org/labels", "revision": "def"})
+    check_folder(
+        replace(settings, data="org/labels@abc"), {"data": "org/labels", "revision": "abc"}
+    )
 
 
 def test_a_finished_model_is_not_overwritten(base: TrainSettings) -> None:
