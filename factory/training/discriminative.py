@@ -12,7 +12,7 @@ import pyarrow as pa
 from transformers import TrainerCallback, TrainingArguments, set_seed
 
 from factory.training.arguments import training_arguments
-from factory.training.examples import ExampleMaker
+from factory.training.examples import Example, ExampleMaker
 from factory.training.layouts import Layout, add_separator, layout_named
 from factory.training.losses import GOOD, Collator
 from factory.training.models import (
@@ -47,6 +47,7 @@ SCHEMA = pa.schema(
         "bad": pa.list_(pa.float32()),
     }
 )
+BLANK = Example(input_ids=[0], positions=[0], good=[0.0], bad=[0.0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +78,7 @@ def train_discriminative(
         max_length=max_length_of(settings),
     )
     with arguments.main_process_first(local=False):
-        data = training_set(source, make, SCHEMA, settings)
+        data = training_set(source, make, SCHEMA, settings, BLANK)
         write_run(settings, source.origin)
     trainer = PrmTrainer(
         model=_model(settings, text, say),

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer
 from factory.errors import InputError
 from factory.report.show import published_rows
 from factory.toy import MODEL_DIR
-from factory.training.discriminative import SCHEMA
+from factory.training.discriminative import BLANK, SCHEMA
 from factory.training.examples import ExampleMaker
 from factory.training.layouts import Layout
 from factory.training.settings import TrainSettings
@@ -148,8 +148,9 @@ def test_a_part_that_is_not_there_names_those_that_are(job: Path) -> None:
 def test_a_stream_makes_the_examples_of_the_file_in_each_pass(job: Path, tmp_path: Path) -> None:
     source, given = opened(job), settings(tmp_path)
     make = maker(given)
-    file = training_set(source, make, SCHEMA, given)
-    written = [dict(example) for example in file.dataset]
+    file = training_set(source, make, SCHEMA, given, BLANK)
+    *written, blank = [dict(example) for example in file.dataset]
+    assert blank == BLANK
     stream = iter(ExampleStream(source, make, seed=0, buffer=4))
     passes = [[next(stream) for _ in written] for _ in range(2)]
     assert passes[0] != passes[1], "two passes have the same order with a chance of 1 in 10^6"
@@ -195,7 +196,7 @@ def test_an_epoch_meets_every_example_once_in_random_batches_of_sorted_micro_bat
     """The mean length of a batch of 64 strays from that of all by a standard deviation of 3.6:
     ten batches that stray by less than 15 all of them are no accident, 15 in sorted ones."""
     lengths = [(7 * i) % 101 for i in range(1_003)]
-    sampler = LengthSampler(lengths, batch_size=64, seed=1)
+    sampler = LengthSampler(lengths, batch_size=64, together=1, seed=1)
     orders = []
     for epoch in (0, 1, 0):
         sampler.set_epoch(epoch)
@@ -208,3 +209,11 @@ def test_an_epoch_meets_every_example_once_in_random_batches_of_sorted_micro_bat
     micro = [found[k : k + 4] for k in range(0, 960, 4)]
     padding = sum(4 * max(batch) - sum(batch) for batch in micro) / sum(found)
     assert padding < 0.1, "in a random order it is about 0.6"
+
+
+@pytest.mark.parametrize(("together", "num_blank"), [(1, 0), (4, 1), (16, 5), (1_003, 0)])
+def test_a_pass_is_filled_up_with_blank_examples(together: int, num_blank: int) -> None:
+    sampler = LengthSampler(range(1_003), batch_size=64, together=together, seed=1)
+    order = list(sampler)
+    assert len(order) == len(sampler) == 1_003 + num_blank
+    assert sorted(order) == [*range(1_003), *[1_003] * num_blank]
