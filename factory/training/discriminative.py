@@ -16,6 +16,7 @@ from factory.training.examples import Example, ExampleMaker
 from factory.training.layouts import Layout, add_separator, layout_named
 from factory.training.losses import GOOD, Collator
 from factory.training.models import (
+    check_head,
     give_row,
     load_classifier,
     load_tokenizer,
@@ -65,6 +66,7 @@ def train_discriminative(
     settings: TrainSettings, say: Say, callbacks: Sequence[TrainerCallback] = ()
 ) -> Trained:
     """Trains and saves, by settings whose schedule is filled in; see `factory.training.train`."""
+    check_head(settings)
     text = separated(settings)
     part = settings.part_name
     source = open_source(settings.data, part=part, split=settings.split, columns=COLUMNS)
@@ -122,7 +124,7 @@ def separated(settings: TrainSettings) -> Separated:
 def _model(settings: TrainSettings, text: Separated, say: Say) -> Any:
     """The classifier; what is drawn at random, head and adapters, is drawn from the run's seed."""
     set_seed(settings.seed)
-    model = load_classifier(settings)
+    model = load_classifier(settings, say)
     if text.is_added:
         say(f"{text.layout.separator!r} is new to the model: it gets token {text.separator}")
     give_row(model, text.separator, is_new=text.is_added)

@@ -15,11 +15,14 @@ from transformers import (
 )
 
 from factory.errors import InputError
+from factory.scorers import open_scorer
+from factory.training.layouts import Layout
 from factory.training.outcome import Trained
 from factory.training.prm_file import read_prm_file
 from factory.training.run_folder import check_folder, write_run
 from factory.training.settings import TrainSettings
 from factory.training.train import train
+from tests.scorers.checkpoints import SOLUTIONS, save_llama_prm, save_qwen_prm
 from tests.training.builders import oracle_rows, rows_with_plain_errors, write_rows
 from tests.training.test_conversations import CHAIN, CHAT
 
@@ -187,6 +190,53 @@ def test_adapters_train_no_other_weights_and_are_merged(
     assert torch.linalg.matrix_rank((merged[query] - start[query]).double(), rtol=1e-4) <= 2
     assert (base.out / "adapter" / "adapter_model.safetensors").is_file()
     assert AutoTokenizer.from_pretrained(base.out).convert_tokens_to_ids("<ки>") == rows
+
+
+@pytest.mark.parametrize("num_labels", [1, 3])
+def test_a_head_of_other_than_two_classes_is_refused_before_anything_is_written(
+    base: TrainSettings, tmp_path: Path, num_labels: int
+) -> None:
+    model = str(save_llama_prm(tmp_path / "classifier", num_labels=num_labels))
+    with pytest.raises(InputError, match=f"of {num_labels} classes, and a PRM has two"):
+        run(replace(base, model=model, max_length=200))
+    assert not base.out.exists()
+
+
+@pytest.mark.parametrize("lora_rank", [0, 2])
+def test_a_published_prm_goes_on_with_its_own_head(
+    base: TrainSettings, tmp_path: Path, lora_rank: int
+) -> None:
+    """So small a step leaves the scores where they were; a new head would begin at one half."""
+    start = save_qwen_prm(tmp_path / "qwen")
+    run(
+        replace(
+            base,
+            model=str(start),
+            data=write_rows(tmp_path / "few.parquet", oracle_rows(16)),
+            learning_rate=1e-7,
+            lora_rank=lora_rank,
+            max_length=200,
+            epochs=1,
+        )
+    )
+    before, after = (
+        open_scorer(str(folder), device="cpu", layout=Layout()).score_all(SOLUTIONS)
+        for folder in (start, base.out)
+    )
+    for old, new in zip(before, after, strict=True):
+        assert new == pytest.approx(old, abs=1e-3)
+    assert weights(base.out).keys() >= {"score.0.weight", "score.2.bias"}
+    assert "auto_map" not in (base.out / "config.json").read_text()
+
+
+def test_what_is_not_taken_over_is_told(base: TrainSettings, tmp_path: Path) -> None:
+    folder = save_qwen_prm(tmp_path / "reward")
+    config = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(config.replace("ForProcessReward", "ForReward"))
+    said: list[str] = []
+    train(replace(base, model=str(folder), max_length=200, max_steps=1), said.append)
+    assert "new, and drawn at random: score.bias, score.weight" in said
+    assert any(f"not taken over from {folder}: score.0.bias, " in line for line in said)
 
 
 def test_accumulated_micro_batches_are_one_batch(base: TrainSettings, tmp_path: Path) -> None:
