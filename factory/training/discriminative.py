@@ -66,8 +66,8 @@ def train_discriminative(
     settings: TrainSettings, say: Say, callbacks: Sequence[TrainerCallback] = ()
 ) -> Trained:
     """Trains and saves, by settings whose schedule is filled in; see `factory.training.train`."""
-    check_head(settings)
     text = separated(settings)
+    check_head(settings)
     part = settings.part_name
     source = open_source(settings.data, part=part, split=settings.split, columns=COLUMNS)
     check_folder(settings, source.origin)

@@ -18,6 +18,7 @@ from factory.training.conversations import (
     ConversationMaker,
     TokenExample,
     form_of,
+    has_rationale,
     messages_of,
 )
 from factory.training.models import (
@@ -55,9 +56,7 @@ def train_generative(
     """Trains and saves; the schedule is that of the rows' form. See `factory.training.train`."""
     part = settings.part_name
     source = open_source(settings.data, part=part, split=settings.split, columns=COLUMNS)
-    first = next(source.rows(), None)
-    if first is None:
-        raise InputError(f"nothing to learn from: {settings.data} has no rows in {part}")
+    first = next((row for row in source.rows() if has_rationale(row)), {})
     form = form_of(first)
     settings = settings.with_schedule(form)
     if form == THINKPRM and settings.too_long == TRUNCATE_AT_STEP:

@@ -34,6 +34,10 @@ CHOICES = {
     "undecided": (MASK, KEEP, None),
     "too_long": (DROP, TRUNCATE_AT_STEP, ERROR, None),
     "soft_from": ("mc_scores", "value_means", None),
+    "scheduler": (
+        *("linear", "cosine", "cosine_with_restarts", "polynomial", "constant"),
+        *("constant_with_warmup", "inverse_sqrt", None),
+    ),
 }
 NOT_WHAT_IS_LEARNT = frozenset({"data", "out", "resume", "save_steps", "report_to"})
 """Settings a run may be resumed with other values of; the data's content is checked instead of
@@ -100,6 +104,7 @@ class TrainSettings:
     max_steps: int | None = None
     """Steps of the optimizer, whatever the epochs; a stream of unknown length needs it."""
     scheduler: str | None = None
+    """One of transformers' that needs no more than the warm-up's steps."""
     warmup_steps: int = 0
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0

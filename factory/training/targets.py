@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
+from factory.errors import shortened
 from factory.training.settings import COUNTS, HARD, MASK, TrainSettings
 from schemas.records import StopReason
 
@@ -74,8 +75,12 @@ def labelled_steps(row: Mapping[str, Any], settings: TrainSettings) -> LabelledS
     ProcessBench asks for the first error alone. "keep" is Math-Shepherd's way: there a step's label
     says whether the solution can still be saved.
 
-    Raises TargetError for lists of different lengths and missing columns.
+    Raises TargetError for lists of different lengths, missing columns and what is no text.
     """
+    if not isinstance(row.get("prompt"), str):
+        raise TargetError(f"its prompt is {shortened(row.get('prompt'))} and no text")
+    if not are_texts(row.get("completions")):
+        raise TargetError(f"its completions are no list of texts, in {_name(row)}")
     steps = (*row["completions"], *(row.get("unlabelled_steps") or ()))
     hard = _hard_labels(row, len(steps))
     targets = _TARGETS[settings.labels](row, hard, settings)
@@ -87,6 +92,15 @@ def labelled_steps(row: Mapping[str, Any], settings: TrainSettings) -> LabelledS
         masked.update([why] if why else [])
         kept.append(Target() if why or isinstance(target, str) else target)
     return LabelledSteps(problem=row["prompt"], steps=steps, targets=tuple(kept), masked=masked)
+
+
+def are_texts(values: Any) -> bool:
+    """Whether it is a list of texts and of nothing else."""
+    return (
+        isinstance(values, Sequence)
+        and not isinstance(values, str)
+        and all(isinstance(value, str) for value in values)
+    )
 
 
 def _hard_labels(row: Mapping[str, Any], num_steps: int) -> list[bool | None]:

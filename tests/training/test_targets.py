@@ -92,6 +92,11 @@ def test_a_hard_label_weighs_as_much_as_it_is_probably_right() -> None:
     ("row", "given", "message"),
     [
         (PLAIN | {"labels": [True]}, {}, "1 labels for 3 steps"),
+        (PLAIN | {"prompt": None}, {}, "prompt is None and no text"),
+        (PLAIN | {"prompt": [{"role": "user", "content": "q"}]}, {}, "and no text"),
+        (PLAIN | {"completions": None}, {}, "no list of texts"),
+        (PLAIN | {"completions": "abc"}, {}, "no list of texts"),
+        (PLAIN | {"completions": ["a", None, "c"]}, {}, "no list of texts"),
         (PLAIN | {"labels": [0.5, True, True]}, {}, "neither true, false nor null"),
         (PLAIN, {"labels": "soft"}, "no column mc_scores"),
         (PLAIN, {"labels": "counts"}, "no column num_rollouts"),

@@ -264,6 +264,7 @@ def test_zero_usable_rows_are_an_error_before_a_model_is_loaded(
         ({"batch_size": 12}, "no multiple of 8"),
         ({"max_length": 1_000}, "more than the 512 tokens"),
         ({"model": "no/such/model"}, "no tokenizer in no/such/model"),
+        ({"report_to": "paper"}, "--report-to paper is .* there are none, all"),
     ],
 )
 def test_settings_that_do_not_fit_are_told(
@@ -277,6 +278,7 @@ def test_settings_that_do_not_fit_are_told(
     ("given", "message"),
     [
         ({"labels": "float"}, "there are hard, soft, counts"),
+        ({"scheduler": "cosinus"}, "no scheduler 'cosinus': there are linear, cosine"),
         ({"labels": "counts", "loss": "mse"}, "likelihood"),
         ({"labels": "soft", "weigh_by_probability": True}, "only hard labels"),
         ({"batch_size": 0}, "--batch-size 0"),
@@ -323,6 +325,22 @@ def test_a_resumed_generative_run_ends_with_the_same_weights(
     run(replace(again, resume=True))
     expected, found = weights(base.out), weights(again.out)
     assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+@pytest.mark.parametrize(
+    ("rows", "empty"),
+    [(CHATS, {"conversations": []}), ([CHAIN] * 24, CHAIN | {"cot": None})],
+    ids=["genprm", "thinkprm"],
+)
+def test_rows_without_a_rationale_are_counted_even_at_the_beginning(
+    base: TrainSettings, tmp_path: Path, rows: list[Any], empty: dict[str, Any]
+) -> None:
+    data = write_rows(tmp_path / "rationales.parquet", [empty, *rows[:8], empty])
+    trained = run(replace(base, data=data, kind="generative", batch_size=8, max_steps=1))
+    assert trained.prm.data["counts"]["dropped"] == {"no rationale": 2}
+    nothing = write_rows(tmp_path / "none.parquet", [empty])
+    with pytest.raises(InputError, match="generative models learn from conversations"):
+        run(replace(base, data=nothing, kind="generative", out=tmp_path / "other"))
 
 
 def test_a_chain_cannot_be_cut(base: TrainSettings, tmp_path: Path) -> None:
