@@ -7,6 +7,7 @@ import torch
 
 from factory.errors import InputError
 from factory.training.models import has_bf16
+from factory.training.processes import num_processes
 from factory.training.run_folder import checkpoints_in
 from factory.training.settings import TrainSettings
 
@@ -51,11 +52,6 @@ def training_arguments(settings: TrainSettings, max_steps: int | None) -> dict[s
         # Each process takes its share of a stream: batches of different widths cannot be sent on.
         "accelerator_config": {"dispatch_batches": False},
     }
-
-
-def num_processes() -> int:
-    """Processes of torchrun or accelerate."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _accumulation(settings: TrainSettings) -> int:

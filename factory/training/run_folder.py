@@ -4,7 +4,7 @@ OUT/run.json             what the weights depend on: a run is resumed under the 
 OUT/examples.arrow       the examples, while it trains
 OUT/checkpoints/         what transformers' Trainer resumes from
 OUT/adapter/             with LoRA: the adapters alone
-OUT/config.json, ...     the finished model, adapters merged; prm.json is written last
+OUT/config.json, ...     the finished model, adapters merged; prm.json says it is complete
 """
 
 import importlib.metadata
@@ -18,6 +18,7 @@ from factory.training.settings import TrainSettings
 from schemas.manifest import write_atomically
 
 RUN_FILE = "run.json"
+EXAMPLES, EXAMPLES_UNFINISHED = "examples.arrow", "examples.tmp"
 PACKAGES = ("prm-factory", "torch", "transformers", "accelerate", "peft", "trl", "datasets")
 
 
@@ -32,7 +33,9 @@ def check_folder(settings: TrainSettings, origin: dict[str, Any]) -> None:
         raise InputError(f"{out} holds a finished model: name another folder with --out")
     path = out / RUN_FILE
     if not path.exists():
-        if out.exists() and any(out.iterdir()):
+        # Examples alone are what a run leaves that was killed before it began: they are made anew.
+        ours = {EXAMPLES, EXAMPLES_UNFINISHED}
+        if out.exists() and any(file.name not in ours for file in out.iterdir()):
             raise InputError(f"{out} is not empty: name another folder with --out")
         return
     if not settings.resume:

@@ -39,7 +39,12 @@ CHOICES = {
         *("constant_with_warmup", "inverse_sqrt", None),
     ),
 }
-NOT_WHAT_IS_LEARNT = frozenset({"data", "out", "resume", "save_steps", "report_to"})
+NOT_WHAT_IS_LEARNT = frozenset(
+    {
+        *("data", "out", "resume", "save_steps", "report_to"),
+        *("micro_batch_size", "gradient_checkpointing"),  # the same gradients but for rounding
+    }
+)
 """Settings a run may be resumed with other values of; the data's content is checked instead of
 where it lies."""
 

@@ -12,7 +12,7 @@ from torch.utils.data import IterableDataset, Sampler
 
 from factory.errors import InputError
 from factory.training.examples import Tally
-from factory.training.outcome import EXAMPLES
+from factory.training.run_folder import EXAMPLES, EXAMPLES_UNFINISHED
 from factory.training.settings import TrainSettings
 from factory.training.sources import Source
 
@@ -67,7 +67,10 @@ def training_set(
 
     tally, path = Tally(), settings.out / EXAMPLES
     if PartialState().is_main_process:
+        path.unlink(missing_ok=True)
         tally = write_examples(source, make, schema, path)
+    if not path.exists():
+        raise InputError(f"the main process made no {path}: all need the same --out")
     examples = Dataset.from_file(str(path))
     padding = Dataset.from_list([dict(blank)], features=examples.features)
     return TrainingSet(dataset=concatenate_datasets([examples, padding]), tally=lambda: tally)
@@ -80,7 +83,7 @@ def write_examples(source: Source, make: MakeExample, schema: pa.Schema, path: P
     """
     tally = Tally()
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
+    temporary = path.with_name(EXAMPLES_UNFINISHED)
     try:
         with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_stream(file, schema) as stream:
             waiting: list[Mapping[str, Any]] = []

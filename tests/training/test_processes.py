@@ -74,3 +74,23 @@ def test_two_processes_make_the_model_of_one(
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     difference = max((one[name] - two[name]).abs().max().item() for name in one)
     assert difference < 1e-4
+
+
+@pytest.mark.parametrize("mistake", ["no file", "nothing to learn"])
+def test_a_mistake_is_told_once_and_without_a_traceback(
+    tmp_path: Path, tiny_model: str, mistake: str
+) -> None:
+    """Both processes notice the first; the second is noticed by the one that makes the examples."""
+    rows = [row | {"labels": [None] * len(row["labels"])} for row in oracle_rows(3)]
+    data = write_rows(tmp_path / "none.parquet", rows)
+    settings = TrainSettings(
+        data="./none" if mistake == "no file" else data,
+        model=tiny_model,
+        out=tmp_path / "prm",
+        streaming=False,
+    ).with_schedule(None)
+    done = train_by_two(settings)
+    assert done.returncode != 0
+    assert done.stderr.count("error: ") == 1
+    assert f"error: {mistake}" in done.stderr.replace("no such file", "no file")
+    assert all("torch/distributed" in told for told in done.stderr.split("Traceback ")[1:])

@@ -1,5 +1,6 @@
 """Training from labels to a folder that loads: it learns, resumes, and counts what it left out."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,45 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     expected, found = weights(base.out), weights(again.out)
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_run_may_be_resumed_with_less_memory(
+    base: TrainSettings, tmp_path: Path, streaming: bool
+) -> None:
+    """In other micro-batches and with gradient checkpointing: the gradients are the same."""
+    base = replace(base, streaming=streaming, save_steps=6)
+    run(base)
+    again = replace(base, out=tmp_path / "again")
+    with pytest.raises(KeyboardInterrupt):
+        run(again, Interruption(7))
+    run(replace(again, resume=True, micro_batch_size=2, gradient_checkpointing=True))
+    for name, expected in weights(base.out).items():
+        assert torch.allclose(expected, weights(again.out)[name], atol=2e-4), name
+
+
+def test_a_run_that_was_killed_while_it_made_examples_begins_again(base: TrainSettings) -> None:
+    base.out.mkdir()
+    for name in ("examples.arrow", "examples.tmp"):
+        (base.out / name).write_bytes(b"half")
+    assert run(replace(base, max_steps=1)).prm.data["counts"]["num_examples"] == 64
+
+
+def test_a_run_that_ended_before_prm_json_can_be_resumed(base: TrainSettings) -> None:
+    """A folder of that name is in the way of the file."""
+    base = replace(base, save_steps=6)
+
+    class InTheWay(TrainerCallback):
+        def on_train_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+            (base.out / "prm.json" / "x").mkdir(parents=True)
+
+    with pytest.raises(OSError, match=r"prm\.json"):
+        run(base, InTheWay())
+    shutil.rmtree(base.out / "prm.json")
+    assert (base.out / "checkpoints" / "checkpoint-12").is_dir()
+    run(replace(base, resume=True))
+    assert read_prm_file(base.out) is not None
+    assert not (base.out / "checkpoints").exists()
 
 
 @pytest.mark.parametrize("streaming", [False, True])
