@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import (
     AutoModelForCausalLM,
@@ -277,6 +278,48 @@ def test_what_is_not_taken_over_is_told(base: TrainSettings, tmp_path: Path) -> 
     train(replace(base, model=str(folder), max_length=200, max_steps=1), said.append)
     assert "new, and drawn at random: score.bias, score.weight" in said
     assert any(f"not taken over from {folder}: score.0.bias, " in line for line in said)
+
+
+def test_the_scorer_reads_a_merged_model_as_base_and_adapters(
+    base: TrainSettings, tiny_model: str
+) -> None:
+    run(replace(base, lora_rank=2))
+    start = AutoModelForTokenClassification.from_pretrained(tiny_model, num_labels=2)
+    model = PeftModel.from_pretrained(start, base.out / "adapter").eval()
+    tokenizer = AutoTokenizer.from_pretrained(base.out)
+    scorer = open_scorer(str(base.out), device="cpu")
+    for row in oracle_rows(8, seed=3):
+        encoded = Layout().encode(tokenizer, row["prompt"], row["completions"])
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([encoded.input_ids])).logits[0]
+        expected = logits.softmax(dim=-1)[list(encoded.separator_positions), 1].tolist()
+        found = scorer.score(row["prompt"], row["completions"])
+        assert found == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("given", [{}, {"lora_rank": 2}, {"kind": "generative"}])
+def test_gradient_checkpointing_changes_neither_losses_nor_weights(
+    base: TrainSettings, tmp_path: Path, given: dict[str, Any]
+) -> None:
+    class IsOn(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+            assert others["model"].is_gradient_checkpointing
+
+    if given.get("kind") == "generative":
+        given = {**given, "data": write_rows(tmp_path / "chats.parquet", CHATS)}
+    base = replace(base, **given, max_steps=6)
+    plain = run(base)
+    saving = run(replace(base, out=tmp_path / "saving", gradient_checkpointing=True), IsOn())
+    assert losses(saving) == pytest.approx(losses(plain), abs=1e-5)
+    for name, expected in weights(base.out).items():
+        assert torch.allclose(expected, weights(saving.folder)[name], atol=1e-5), name
+
+
+@pytest.mark.parametrize("lora_rank", [0, 2])
+def test_the_loss_falls_in_bfloat16_too(base: TrainSettings, lora_rank: int) -> None:
+    trained = run(replace(base, bf16=True, epochs=6, lora_rank=lora_rank))
+    assert losses(trained)[-1] < 0.9 * losses(trained)[0]
+    assert {weight.dtype for weight in weights(base.out).values()} == {torch.bfloat16}
 
 
 def test_accumulated_micro_batches_are_one_batch(base: TrainSettings, tmp_path: Path) -> None:
