@@ -102,8 +102,14 @@ def _architecture(config: Any) -> str:
 
 
 def load_language_model(settings: TrainSettings) -> "PreTrainedModel":
-    """The model as it writes text."""
-    return _load(AutoModelForCausalLM, settings, config_of(settings.model))[0]
+    """The model as it writes text. Raises InputError for one that would write by random numbers."""
+    model, found = _load(AutoModelForCausalLM, settings, config_of(settings.model))
+    if missing := sorted(found["missing_keys"]):
+        raise InputError(
+            f"{settings.model} is no language model, it lacks {', '.join(missing[:3])}: start from "
+            "one, in another folder with --out"
+        )
+    return model
 
 
 def _load(

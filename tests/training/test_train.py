@@ -426,6 +426,13 @@ def test_rows_without_a_rationale_are_counted_even_at_the_beginning(
         run(replace(base, data=nothing, kind="generative", out=tmp_path / "other"))
 
 
+def test_a_classifier_does_not_begin_to_write(base: TrainSettings, tmp_path: Path) -> None:
+    model = str(save_llama_prm(tmp_path / "classifier"))
+    data = write_rows(tmp_path / "chats.parquet", CHATS)
+    with pytest.raises(InputError, match=r"no language model, it lacks lm_head.weight"):
+        run(replace(base, data=data, model=model, kind="generative", batch_size=8))
+
+
 def test_a_chain_cannot_be_cut(base: TrainSettings, tmp_path: Path) -> None:
     data = write_rows(tmp_path / "chains.parquet", [CHAIN])
     settings = replace(base, data=data, kind="generative", too_long="truncate-at-step")
