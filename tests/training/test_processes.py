@@ -1,8 +1,10 @@
 """Several processes train one model: the same, but for rounding, as a single process."""
 
 import os
+import socket
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -76,21 +78,42 @@ def test_two_processes_make_the_model_of_one(
     assert difference < 1e-4
 
 
-@pytest.mark.parametrize("mistake", ["no file", "nothing to learn"])
-def test_a_mistake_is_told_once_and_without_a_traceback(
+@pytest.mark.parametrize("mistake", ["no such file", "nothing to learn"])
+def test_the_main_process_alone_tells_a_mistake(
     tmp_path: Path, tiny_model: str, mistake: str
 ) -> None:
-    """Both processes notice the first; the second is noticed by the one that makes the examples."""
+    """Both notice the first, and the one that makes the examples the second. Nobody ends the other
+    process here, as torchrun would: it has some seconds to say something."""
     rows = [row | {"labels": [None] * len(row["labels"])} for row in oracle_rows(3)]
     data = write_rows(tmp_path / "none.parquet", rows)
-    settings = TrainSettings(
-        data="./none" if mistake == "no file" else data,
-        model=tiny_model,
-        out=tmp_path / "prm",
-        streaming=False,
-    ).with_schedule(None)
-    done = train_by_two(settings)
-    assert done.returncode != 0
-    assert done.stderr.count("error: ") == 1
-    assert f"error: {mistake}" in done.stderr.replace("no such file", "no file")
-    assert all("torch/distributed" in told for told in done.stderr.split("Traceback ")[1:])
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [
+        *(sys.executable, "-m", "factory.cli", "train", "--model", tiny_model, "--no-streaming"),
+        *("--data", "./none" if mistake == "no such file" else data, "--out", str(tmp_path / "p")),
+    ]
+    together = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    main, other = (
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={
+                **os.environ, **together, "RANK": rank, "LOCAL_RANK": rank,
+                "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT),
+            },
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in "01"
+    )  # fmt: skip
+    told = main.communicate(timeout=300)[1]
+    with suppress(subprocess.TimeoutExpired):
+        other.wait(timeout=8)
+    other.terminate()
+    assert main.returncode == 2
+    assert f"error: {mistake}" in told
+    silent = other.communicate(timeout=60)[1]
+    assert other.returncode != 0
+    assert "Traceback" not in silent
+    assert "error:" not in silent
