@@ -11,7 +11,8 @@ from factory.cli.app import app, print_lines
 @app.command()
 def train(
     data: Annotated[
-        str, typer.Option(help="A job's or dataset's folder, a file of rows, or org/name.")
+        str,
+        typer.Option(help="A job's or dataset's folder, a file of rows, or org/name[@revision]."),
     ],
     model: Annotated[str, typer.Option("--model", "-m", help="What to start from.")],
     out_folder: Annotated[
@@ -82,43 +83,45 @@ def train(
 
     On several GPUs: torchrun --nproc-per-node 8 --no-python prm-factory train ...
     """
+    from factory.training.processes import main_process_speaks
     from factory.training.settings import TrainSettings
     from factory.training.train import train as run
 
-    settings = TrainSettings(
-        data=data,
-        model=model,
-        out=out_folder,
-        kind=kind,
-        part=part,
-        split=split,
-        layout=layout,
-        separator=separator,
-        system=system,
-        labels=labels,
-        loss=loss,
-        soft_from=soft_from,
-        after_error=after_error,
-        undecided=undecided,
-        weigh_by_probability=weigh_by_probability,
-        max_length=max_length,
-        too_long=too_long,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        micro_batch_size=micro_batch_size,
-        epochs=epochs,
-        max_steps=max_steps,
-        scheduler=scheduler,
-        warmup_steps=warmup_steps,
-        weight_decay=weight_decay,
-        lora_rank=lora_rank,
-        lora_alpha=lora_alpha,
-        bf16=bf16,
-        gradient_checkpointing=gradient_checkpointing,
-        streaming=streaming,
-        save_steps=save_steps,
-        seed=seed,
-        resume=resume,
-        report_to=report_to,
-    )
-    run(settings, lambda line: print_lines([line]))
+    with main_process_speaks():
+        settings = TrainSettings(
+            data=data,
+            model=model,
+            out=out_folder,
+            kind=kind,
+            part=part,
+            split=split,
+            layout=layout,
+            separator=separator,
+            system=system,
+            labels=labels,
+            loss=loss,
+            soft_from=soft_from,
+            after_error=after_error,
+            undecided=undecided,
+            weigh_by_probability=weigh_by_probability,
+            max_length=max_length,
+            too_long=too_long,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            micro_batch_size=micro_batch_size,
+            epochs=epochs,
+            max_steps=max_steps,
+            scheduler=scheduler,
+            warmup_steps=warmup_steps,
+            weight_decay=weight_decay,
+            lora_rank=lora_rank,
+            lora_alpha=lora_alpha,
+            bf16=bf16,
+            gradient_checkpointing=gradient_checkpointing,
+            streaming=streaming,
+            save_steps=save_steps,
+            seed=seed,
+            resume=resume,
+            report_to=report_to,
+        )
+        run(settings, lambda line: print_lines([line]))

@@ -84,9 +84,9 @@ class DiscriminativeScorer:
         self._backend.close()
 
     def _encoded(self, solution: SolutionText) -> Encoded | None:
-        steps = [step.strip() for step in solution.steps]
+        layout = self._head.layout
         try:
-            encoded = self._head.layout.encode(self._tokenizer, solution.problem, steps)
+            encoded = layout.encode(self._tokenizer, solution.problem, solution.steps)
         except LayoutError:
             self.unscored[NOT_LAID_OUT] += 1
             return None

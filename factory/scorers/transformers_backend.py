@@ -111,7 +111,7 @@ def load_network(
 
     kind: Any = AutoModelForTokenClassification
     if checkpoint.architecture == QWEN_PRM and not trust_remote_code:
-        from factory.scorers.qwen_prm import Qwen2ForProcessRewardModel
+        from factory.training.qwen_prm import Qwen2ForProcessRewardModel
 
         kind = Qwen2ForProcessRewardModel
     elif trust_remote_code and "AutoModel" in checkpoint.auto_map:

@@ -7,6 +7,7 @@ import torch
 
 from factory.errors import InputError
 from factory.training.models import has_bf16
+from factory.training.processes import num_processes
 from factory.training.run_folder import checkpoints_in
 from factory.training.settings import TrainSettings
 
@@ -17,8 +18,10 @@ CHECKPOINTS_KEPT = 2
 def training_arguments(settings: TrainSettings, max_steps: int | None) -> dict[str, Any]:
     """Keyword arguments for TrainingArguments and what TRL derives from it.
 
-    `max_steps` `None` counts epochs. Raises InputError for batches that cannot be divided.
+    `max_steps` `None` counts epochs. Raises InputError for batches that cannot be divided, and
+    where the curves cannot go.
     """
+    _check_reporting(settings.report_to)
     is_cpu = not torch.cuda.is_available()
     return {
         "output_dir": str(checkpoints_in(settings.out)),
@@ -51,11 +54,6 @@ def training_arguments(settings: TrainSettings, max_steps: int | None) -> dict[s
     }
 
 
-def num_processes() -> int:
-    """Processes of torchrun or accelerate."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
 def _accumulation(settings: TrainSettings) -> int:
     assert settings.batch_size is not None
     together = settings.micro_batch_size * num_processes()
@@ -65,3 +63,14 @@ def _accumulation(settings: TrainSettings) -> int:
             f"{settings.micro_batch_size} (--micro-batch-size) on {num_processes()} devices"
         )
     return settings.batch_size // together
+
+
+def _check_reporting(report_to: str) -> None:
+    from transformers.integrations import get_available_reporting_integrations
+
+    there = ("none", "all", *get_available_reporting_integrations())
+    if report_to not in there:
+        raise InputError(
+            f"--report-to {report_to} is not installed here or unknown to transformers: there are "
+            f"{', '.join(there)}"
+        )

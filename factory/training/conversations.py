@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from factory.core.teachers.genprm_checks import CODE_OUTPUT, FENCE
 from factory.core.teachers.thinkprm import ThinkPrmForm
-from factory.errors import InputError
+from factory.errors import InputError, shortened
 from factory.training.examples import TOO_LONG, Tally
 from factory.training.layouts import LayoutError, rendered
 from factory.training.settings import ERROR, GENPRM, THINKPRM, TRUNCATE_AT_STEP, TrainSettings
+from factory.training.targets import TargetError, are_texts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -25,6 +26,9 @@ THINK = "<think>"
 COLUMNS = ("conversations", "problem", "prefix_steps", "cot")
 NO_ANSWER = "no turn of the assistant at the end"
 CHANGED = "the chat template changes what was said"
+NO_RATIONALE = "no rationale"
+SHAREGPT_ROLES = {"human": "user", "gpt": "assistant"}
+"""What ShareGPT's `from` calls them; `value` is the content."""
 
 Messages = Sequence[Mapping[str, str]]
 
@@ -44,6 +48,11 @@ class Span:
     end: int
 
 
+def has_rationale(row: Mapping[str, Any]) -> bool:
+    """Whether a row has either form; a table may hold rows whose rationale was dropped."""
+    return bool(row.get("conversations") or row.get("cot"))
+
+
 def form_of(row: Mapping[str, Any]) -> str:
     """Which form a row of rationales has. Raises InputError for neither."""
     if row.get("conversations"):
@@ -57,12 +66,32 @@ def form_of(row: Mapping[str, Any]) -> str:
 
 
 def messages_of(row: Mapping[str, Any], form: str) -> Messages:
-    """A row as a chat that the assistant ends; ThinkPRM's question is what a scorer will ask."""
+    """A row as a chat that the assistant ends; ThinkPRM's question is what a scorer will ask.
+
+    Raises TargetError for a row that lacks a part.
+    """
     if form == GENPRM:
-        return list(row["conversations"])
-    prompt = ThinkPrmForm().prompt(row["problem"], row["prefix_steps"])
+        return [_message(turn) for turn in row["conversations"]]
+    problem, steps = row.get("problem"), row.get("prefix_steps")
+    if not isinstance(problem, str) or not are_texts(steps):
+        raise TargetError("a cot needs problem and prefix_steps: a text and a list of texts")
+    prompt = ThinkPrmForm().prompt(problem, steps)
     asked = [{"role": m.role, "content": m.content} for m in prompt.messages]
     return [*asked, {"role": "assistant", "content": row["cot"]}]
+
+
+def _message(turn: Mapping[str, Any]) -> Mapping[str, str]:
+    """A turn by role and content, or in ShareGPT's words."""
+    role, content = turn.get("role"), turn.get("content")
+    if role is None:
+        name = turn.get("from")
+        role, content = SHAREGPT_ROLES.get(str(name), name), turn.get("value")
+    if not isinstance(role, str) or not isinstance(content, str):
+        raise TargetError(
+            "a turn of its conversation has neither role and content nor from and value, but "
+            f"{shortened(dict(turn))}"
+        )
+    return {"role": role, "content": content}
 
 
 def executed_output(text: str) -> Iterator[Span]:
@@ -144,8 +173,13 @@ class ConversationMaker:
     def __call__(self, row: Mapping[str, Any], tally: Tally) -> TokenExample | None:
         """The row's example, `None` where it is dropped; counted either way."""
         tally.num_rows += 1
+        if not row.get("conversations" if self.form == GENPRM else "cot"):
+            tally.dropped[NO_RATIONALE] += 1
+            return None
         try:
             example = self._example(messages_of(row, self.form), tally)
+        except TargetError as error:
+            raise InputError(f"row {tally.num_rows:,} of the data: {error}") from error
         except LayoutError as error:
             tally.dropped[str(error)] += 1
             return None

@@ -12,10 +12,11 @@ import pyarrow as pa
 from transformers import TrainerCallback, TrainingArguments, set_seed
 
 from factory.training.arguments import training_arguments
-from factory.training.examples import ExampleMaker
+from factory.training.examples import Example, ExampleMaker
 from factory.training.layouts import Layout, add_separator, layout_named
 from factory.training.losses import GOOD, Collator
 from factory.training.models import (
+    check_head,
     give_row,
     load_classifier,
     load_tokenizer,
@@ -47,6 +48,7 @@ SCHEMA = pa.schema(
         "bad": pa.list_(pa.float32()),
     }
 )
+BLANK = Example(input_ids=[0], positions=[0], good=[0.0], bad=[0.0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,7 @@ def train_discriminative(
 ) -> Trained:
     """Trains and saves, by settings whose schedule is filled in; see `factory.training.train`."""
     text = separated(settings)
+    check_head(settings)
     part = settings.part_name
     source = open_source(settings.data, part=part, split=settings.split, columns=COLUMNS)
     check_folder(settings, source.origin)
@@ -77,7 +80,7 @@ def train_discriminative(
         max_length=max_length_of(settings),
     )
     with arguments.main_process_first(local=False):
-        data = training_set(source, make, SCHEMA, settings)
+        data = training_set(source, make, SCHEMA, settings, BLANK)
         write_run(settings, source.origin)
     trainer = PrmTrainer(
         model=_model(settings, text, say),
@@ -121,7 +124,7 @@ def separated(settings: TrainSettings) -> Separated:
 def _model(settings: TrainSettings, text: Separated, say: Say) -> Any:
     """The classifier; what is drawn at random, head and adapters, is drawn from the run's seed."""
     set_seed(settings.seed)
-    model = load_classifier(settings)
+    model = load_classifier(settings, say)
     if text.is_added:
         say(f"{text.layout.separator!r} is new to the model: it gets token {text.separator}")
     give_row(model, text.separator, is_new=text.is_added)

@@ -12,7 +12,15 @@ from trl import SFTConfig, SFTTrainer
 
 from factory.errors import InputError
 from factory.training.arguments import training_arguments
-from factory.training.conversations import COLUMNS, ConversationMaker, form_of, messages_of
+from factory.training.conversations import (
+    COLUMNS,
+    UNTRAINED,
+    ConversationMaker,
+    TokenExample,
+    form_of,
+    has_rationale,
+    messages_of,
+)
 from factory.training.models import (
     load_language_model,
     load_tokenizer,
@@ -33,11 +41,13 @@ from factory.training.training_sets import (
     ExampleStream,
     LengthSampler,
     is_streamed,
+    length_sampler,
     steps_for,
     training_set,
 )
 
 SCHEMA = pa.schema({"input_ids": pa.list_(pa.int32()), "labels": pa.list_(pa.int32())})
+BLANK = TokenExample(input_ids=[0], labels=[UNTRAINED])
 
 
 def train_generative(
@@ -46,9 +56,7 @@ def train_generative(
     """Trains and saves; the schedule is that of the rows' form. See `factory.training.train`."""
     part = settings.part_name
     source = open_source(settings.data, part=part, split=settings.split, columns=COLUMNS)
-    first = next(source.rows(), None)
-    if first is None:
-        raise InputError(f"nothing to learn from: {settings.data} has no rows in {part}")
+    first = next((row for row in source.rows() if has_rationale(row)), {})
     form = form_of(first)
     settings = settings.with_schedule(form)
     if form == THINKPRM and settings.too_long == TRUNCATE_AT_STEP:
@@ -68,7 +76,7 @@ def train_generative(
         dataset_kwargs={"skip_prepare_dataset": True},
     )
     with arguments.main_process_first(local=False):
-        data = training_set(source, make, SCHEMA, settings)
+        data = training_set(source, make, SCHEMA, settings, BLANK)
         write_run(settings, source.origin)
     set_seed(settings.seed)
     model: Any = load_language_model(settings)
@@ -80,8 +88,8 @@ def train_generative(
         train_dataset=_for_trl(data.dataset),
         processing_class=tokenizer,
         callbacks=list(callbacks),
+        settings=settings,
     )
-    trainer.order = (settings.batch_size or 1, settings.seed)
     trainer.train(resume_from_checkpoint=last_checkpoint(settings))
     tally = data.tally()
     for line in tally.lines():
@@ -100,16 +108,15 @@ def train_generative(
 class TextTrainer(SFTTrainer):
     """SFTTrainer with the order of `LengthSampler`."""
 
-    order: tuple[int, int] = (1, 0)
-    """Batch size and seed."""
+    def __init__(self, *, settings: TrainSettings, **others: Any) -> None:
+        self._settings = settings
+        super().__init__(**others)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthSampler | None:
         dataset = self.train_dataset if train_dataset is None else train_dataset
         if not hasattr(dataset, "__len__"):
             return None
-        batch_size, seed = self.order
-        lengths = [len(ids) for ids in dataset["input_ids"]]
-        return LengthSampler(lengths, batch_size=batch_size, seed=seed)
+        return length_sampler(dataset, self._settings, self.accelerator.num_processes)
 
 
 def _for_trl(dataset: Any) -> Any:

@@ -78,13 +78,14 @@ class Layout:
     def encode(
         self, tokenizer: "PreTrainedTokenizerBase", problem: str, steps: Sequence[str]
     ) -> Encoded:
-        """Ids, and where each of the steps ends.
+        """Ids, and where each of the steps ends. White space around a step is not part of it.
 
         Raises LayoutError without steps, and (`extra_0`) if the separator is not found exactly as
         often as there are steps: then problem or steps hold it themselves.
         """
         if not steps:
             raise LayoutError("a solution without steps")
+        steps = [step.strip() for step in steps]
         if self.name == TRL:
             return self._joined(tokenizer, problem, steps)
         return self._chat(tokenizer, problem, steps)

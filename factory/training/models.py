@@ -1,5 +1,6 @@
 """Models and tokenizers for training: a head of two classes, a row for the separator, adapters."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,14 +13,15 @@ from transformers import (
 
 from factory.errors import InputError, shortened
 from factory.training.losses import LABEL_NAMES
+from factory.training.qwen_prm import Qwen2ForProcessRewardModel
 from factory.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 DEFAULT_MAX_LENGTH = 4_096
-HEADS = ("score", "classifier")
-"""What token classifiers call their last layer; peft trains these whole for the task TOKEN_CLS."""
+HEADS = r"(.*\.)?(score|classifier)(\..*)?"
+"""Token classifiers' heads and what is in them; peft trains these whole for the task TOKEN_CLS."""
 
 
 def load_tokenizer(model: str) -> "PreTrainedTokenizerBase":
@@ -62,36 +64,74 @@ def has_bf16(settings: TrainSettings) -> bool:
     return can if settings.bf16 is None else settings.bf16
 
 
-def load_classifier(settings: TrainSettings) -> "PreTrainedModel":
-    """The model with a linear head of two classes on its last hidden state, without dropout.
+def check_head(settings: TrainSettings) -> None:
+    """Raises InputError for a checkpoint whose head has other than two classes, by its config."""
+    config = config_of(settings.model)
+    if "Classification" in (name := _architecture(config)) and config.num_labels != len(
+        LABEL_NAMES
+    ):
+        raise InputError(
+            f"{settings.model} is a {name} of {config.num_labels} classes, and a PRM has two: "
+            "start from the language model behind it"
+        )
 
-    A head that the checkpoint has is taken over. Without one it is drawn from the global seed.
+
+def load_classifier(settings: TrainSettings, say: Callable[[str], None]) -> "PreTrainedModel":
+    """The model with a head of two classes on its last hidden state, without dropout.
+
+    A head that the checkpoint has is taken over, Qwen2.5-Math-PRM's of two layers too. Without one
+    a linear one is drawn from the global seed.
     """
     config = config_of(settings.model)
     config.id2label = LABEL_NAMES
     config.label2id = {name: number for number, name in LABEL_NAMES.items()}
     config.classifier_dropout = 0.0
-    return _load(AutoModelForTokenClassification, settings, config)
+    is_qwen_prm = _architecture(config) == Qwen2ForProcessRewardModel.__name__
+    kind = Qwen2ForProcessRewardModel if is_qwen_prm else AutoModelForTokenClassification
+    model, found = _load(kind, settings, config)
+    if new := sorted(found["missing_keys"]):
+        say(f"new, and drawn at random: {', '.join(new)}")
+    if unused := sorted(n for n in found["unexpected_keys"] if not n.startswith("lm_head.")):
+        say(f"not taken over from {settings.model}: {', '.join(unused)}")
+    return model
+
+
+def _architecture(config: Any) -> str:
+    """The first that config.json names; empty where it names none."""
+    return next(iter(config.architectures or ()), "")
 
 
 def load_language_model(settings: TrainSettings) -> "PreTrainedModel":
-    """The model as it writes text."""
-    return _load(AutoModelForCausalLM, settings, config_of(settings.model))
+    """The model as it writes text. Raises InputError for one that would write by random numbers."""
+    model, found = _load(AutoModelForCausalLM, settings, config_of(settings.model))
+    if missing := sorted(found["missing_keys"]):
+        raise InputError(
+            f"{settings.model} is no language model, it lacks {', '.join(missing[:3])}: start from "
+            "one, in another folder with --out"
+        )
+    return model
 
 
-def _load(kind: Any, settings: TrainSettings, config: Any) -> "PreTrainedModel":
-    """Weights that are trained are held in float32, since steps of 1e-5 are lost in bfloat16.
+def _load(
+    kind: Any, settings: TrainSettings, config: Any
+) -> tuple["PreTrainedModel", dict[str, Any]]:
+    """The model, and which weights were missing and which left over.
+
+    Weights that are trained are held in float32, since steps of 1e-5 are lost in bfloat16.
 
     Frozen ones under adapters are held as they are computed.
     """
     is_half = settings.lora_rank > 0 and has_bf16(settings)
     dtype = torch.bfloat16 if is_half else torch.float32
     try:
-        model: PreTrainedModel = kind.from_pretrained(settings.model, dtype=dtype, config=config)
-    except (OSError, ValueError) as error:
+        model, found = kind.from_pretrained(
+            settings.model, dtype=dtype, config=config, output_loading_info=True
+        )
+    except (OSError, ValueError, RuntimeError) as error:
         raise InputError(f"cannot load {settings.model}: {shortened(error)}") from error
     model.config.use_cache = False
-    return model
+    model.config.__dict__.pop("auto_map", None)  # names code that is not saved with the weights
+    return model, found
 
 
 def give_row(model: "PreTrainedModel", token: int, *, is_new: bool) -> None:
@@ -120,7 +160,7 @@ def with_adapters(
         lora_alpha=settings.lora_alpha,
         lora_dropout=0.0,
         target_modules="all-linear",
-        exclude_modules=list(HEADS) if task == "TOKEN_CLS" else None,
+        exclude_modules=HEADS if task == "TOKEN_CLS" else None,
         trainable_token_indices=None if new_token is None else [new_token],
     )
     return get_peft_model(model, config)

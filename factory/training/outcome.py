@@ -1,4 +1,4 @@
-"""Saving what was trained: a checkpoint that loads in one line, adapters merged, prm.json last."""
+"""Saving what was trained: a checkpoint that loads in one line, adapters merged, then prm.json."""
 
 import shutil
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import torch
 
 from factory.training.models import has_bf16
 from factory.training.prm_file import PrmFile, write_prm_file
-from factory.training.run_folder import checkpoints_in
+from factory.training.run_folder import EXAMPLES, checkpoints_in
 from factory.training.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 ADAPTER = "adapter"
-EXAMPLES = "examples.arrow"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +31,8 @@ class Trained:
 
 
 def finish(trainer: "Trainer", settings: TrainSettings, prm: PrmFile, say: Say) -> Trained:
-    """Saves the model and removes what only the training needed.
+    """Saves the model, says by prm.json that it is complete, and then removes what only the
+    training needed: a run that is killed before can be resumed.
 
     Weights are saved in bfloat16 where they were computed in it. LoRA's are merged into the model,
     which then loads like any other; the adapters alone lie beside it, exact.
@@ -44,9 +44,9 @@ def finish(trainer: "Trainer", settings: TrainSettings, prm: PrmFile, say: Say) 
         _save(trainer, settings)
     trainer.accelerator.wait_for_everyone()
     if trainer.is_world_process_zero():
+        write_prm_file(out, prm)
         (out / EXAMPLES).unlink(missing_ok=True)
         shutil.rmtree(checkpoints_in(out), ignore_errors=True)
-        write_prm_file(out, prm)
     say(f"model in {out}")
     return Trained(folder=out, prm=prm, log=tuple(trainer.state.log_history))
 

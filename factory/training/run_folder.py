@@ -4,7 +4,7 @@ OUT/run.json             what the weights depend on: a run is resumed under the 
 OUT/examples.arrow       the examples, while it trains
 OUT/checkpoints/         what transformers' Trainer resumes from
 OUT/adapter/             with LoRA: the adapters alone
-OUT/config.json, ...     the finished model, adapters merged; prm.json is written last
+OUT/config.json, ...     the finished model, adapters merged; prm.json says it is complete
 """
 
 import importlib.metadata
@@ -18,6 +18,7 @@ from factory.training.settings import TrainSettings
 from schemas.manifest import write_atomically
 
 RUN_FILE = "run.json"
+EXAMPLES, EXAMPLES_UNFINISHED = "examples.arrow", "examples.tmp"
 PACKAGES = ("prm-factory", "torch", "transformers", "accelerate", "peft", "trl", "datasets")
 
 
@@ -32,7 +33,9 @@ def check_folder(settings: TrainSettings, origin: dict[str, Any]) -> None:
         raise InputError(f"{out} holds a finished model: name another folder with --out")
     path = out / RUN_FILE
     if not path.exists():
-        if out.exists() and any(out.iterdir()):
+        # Examples alone are what a run leaves that was killed before it began: they are made anew.
+        ours = {EXAMPLES, EXAMPLES_UNFINISHED}
+        if out.exists() and any(file.name not in ours for file in out.iterdir()):
             raise InputError(f"{out} is not empty: name another folder with --out")
         return
     if not settings.resume:
@@ -42,12 +45,29 @@ def check_folder(settings: TrainSettings, origin: dict[str, Any]) -> None:
     except ValueError as error:
         raise InputError(f"{path} is damaged: {shortened(error)}: name another --out") from error
     now = json.loads(_run_text(settings, origin))
-    for name in sorted(now.keys() | before.keys()):
-        if now.get(name) != before.get(name):
-            raise InputError(
-                f"{out} was begun with {name} {before.get(name)!r}, not {now.get(name)!r}: "
-                "resume it as it was begun, or name another folder with --out"
-            )
+    _check_data(out, before.pop("origin", {}), now.pop("origin"))
+    for name in _changed(before, now):
+        raise InputError(
+            f"{out} was begun with {name} {before.get(name)!r}, not {now.get(name)!r}: "
+            "resume it as it was begun, or name another folder with --out"
+        )
+
+
+def _check_data(out: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    if not (changed := _changed(before, now)):
+        return
+    what = ", ".join(f"{n} was {before.get(n)!r} and is {now.get(n)!r}" for n in changed)
+    way = "bring back what it was"
+    if revision := before.get("revision"):
+        way = f"resume with --data {before.get('data')}@{revision}"
+    raise InputError(
+        f"the data changed since {out} was begun ({what}): {way}, or begin again in another "
+        "folder with --out"
+    )
+
+
+def _changed(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    return [n for n in sorted(now.keys() | before.keys()) if now.get(n) != before.get(n)]
 
 
 def write_run(settings: TrainSettings, origin: dict[str, Any]) -> None:

@@ -34,9 +34,19 @@ CHOICES = {
     "undecided": (MASK, KEEP, None),
     "too_long": (DROP, TRUNCATE_AT_STEP, ERROR, None),
     "soft_from": ("mc_scores", "value_means", None),
+    "scheduler": (
+        *("linear", "cosine", "cosine_with_restarts", "polynomial", "constant"),
+        *("constant_with_warmup", "inverse_sqrt", None),
+    ),
 }
-NOT_WHAT_IS_LEARNT = frozenset({"out", "resume", "save_steps", "report_to"})
-"""Settings a run may be resumed with other values of."""
+NOT_WHAT_IS_LEARNT = frozenset(
+    {
+        *("data", "out", "resume", "save_steps", "report_to"),
+        *("micro_batch_size", "gradient_checkpointing"),  # the same gradients but for rounding
+    }
+)
+"""Settings a run may be resumed with other values of; the data's content is checked instead of
+where it lies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +75,7 @@ class TrainSettings:
     """A training run. `None` is a default that depends on the kind, the data or the machine."""
 
     data: str
-    """A job's or dataset's folder, a folder or file of rows, or a dataset's id on the Hub."""
+    """A job's or dataset's folder, a folder or file of rows, or org/name[@revision] on the Hub."""
     model: str
     out: Path
     kind: str = DISCRIMINATIVE
@@ -99,6 +109,7 @@ class TrainSettings:
     max_steps: int | None = None
     """Steps of the optimizer, whatever the epochs; a stream of unknown length needs it."""
     scheduler: str | None = None
+    """One of transformers' that needs no more than the warm-up's steps."""
     warmup_steps: int = 0
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0

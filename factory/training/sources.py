@@ -6,20 +6,31 @@ Nothing is read but what is asked for: local Parquet file by file, a dataset on 
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from factory.errors import InputError, shortened
 from factory.report.show import open_dataset
+from factory.training.row_files import (
+    DIGEST_DIGITS,
+    LOADERS,
+    content_digest,
+    count_rows,
+    row_files,
+    stream_files,
+    unreadable,
+)
+from schemas.files import sha256_of
 from schemas.manifest import MANIFEST
 
 if TYPE_CHECKING:
     from datasets import IterableDataset
 
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+HUB_ID = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[\w./-]+))?")
 DEFAULT_PART = "data"
-LOADERS = {".parquet": "parquet", ".jsonl": "json", ".json": "json"}
+FILE_SUFFIXES = (*LOADERS, ".arrow", ".csv", ".gz", ".tsv", ".txt", ".zst")
+"""What ends so is a file and no dataset's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +42,10 @@ class Source:
     """`None` where nobody says."""
     is_remote: bool
     origin: dict[str, Any] = field(default_factory=dict)
-    """Where they come from and, of a published dataset, digest and recipe."""
+    """Where they come from, and what changes with them: the content of files, the revision on the
+    Hub; of a published dataset also digest and recipe."""
+    files: tuple[Path, ...] = ()
+    """Those that are read, of this machine."""
 
     def rows(self, seed: int | None = None, buffer: int = 1) -> Iterator[dict[str, Any]]:
         """The rows in their order, or for a seed in one of their own.
@@ -39,39 +53,42 @@ class Source:
         Shuffled are a dataset's files, and then rows within a buffer that slides over them.
         """
         rows = self.dataset
-        yield from rows if seed is None else rows.shuffle(seed=seed, buffer_size=buffer)
+        try:
+            yield from rows if seed is None else rows.shuffle(seed=seed, buffer_size=buffer)
+        except (ValueError, OSError) as error:
+            if not self.files:
+                raise
+            raise unreadable(self.files, error) from error
 
 
 def open_source(data: str, *, part: str, split: str, columns: Sequence[str]) -> Source:
-    """The rows of a job's or dataset's folder, of a file or folder of them, or of a Hub dataset.
+    """The rows of a job's or dataset's folder, of a file or folder of them, or of a Hub dataset,
+    which is org/name, or org/name@revision for another than its newest.
 
     Of `columns` those are read that are there. Raises InputError where there are no rows.
     """
     path = Path(data)
     if path.exists():
         source = _local(path, part)
-    elif HUB_ID.fullmatch(data):
-        source = _remote(data, part, split)
+    elif (hub := HUB_ID.fullmatch(data)) and path.suffix not in FILE_SUFFIXES:
+        source = _remote(hub["repo"], hub["revision"], part, split)
     else:
-        raise InputError(f"{data} does not exist: give a folder, a file or org/name on the Hub")
-    there = _columns(source.dataset)
+        raise InputError(f"no such file: {data}: give a folder, a file or org/name on the Hub")
+    there = _columns(source)
+    if not there:
+        raise InputError(f"nothing to learn from: {data} has no rows")
     wanted = [name for name in columns if name in there]
     if not wanted:
         raise InputError(
             f"{data} has none of the columns {', '.join(columns[:3])}: choose another --part, "
             "or bring the rows into form with prm-factory import"
         )
-    return Source(
-        dataset=source.dataset.select_columns(wanted),
-        num_rows=source.num_rows,
-        is_remote=source.is_remote,
-        origin=source.origin,
-    )
+    return replace(source, dataset=source.dataset.select_columns(wanted))
 
 
-def _columns(dataset: "IterableDataset") -> list[str]:
-    names = dataset.column_names
-    return list(names) if names is not None else list(next(iter(dataset), {}))
+def _columns(source: Source) -> list[str]:
+    names = source.dataset.column_names
+    return list(names) if names is not None else list(next(source.rows(), {}))
 
 
 def _local(path: Path, part: str) -> Source:
@@ -99,27 +116,14 @@ def _parts(manifest: dict[str, Any]) -> str:
 
 
 def _files(path: Path, origin: dict[str, Any]) -> Source:
-    files = sorted(f for f in path.rglob("*") if f.suffix in LOADERS) if path.is_dir() else [path]
-    files = [file for file in files if file.suffix in LOADERS and file.name != MANIFEST]
-    if not files:
-        raise InputError(f"{path} holds no {', '.join(LOADERS)} file")
-    from datasets import load_dataset
-
-    dataset = load_dataset(
-        LOADERS[files[0].suffix],
-        data_files=[str(f) for f in files if f.suffix == files[0].suffix],
-        split="train",
-        streaming=True,
+    files = row_files(path)
+    return Source(
+        dataset=stream_files(files),
+        num_rows=count_rows(files),
+        is_remote=False,
+        origin={**origin, "content": origin.get("content") or content_digest(files)},
+        files=files,
     )
-    return Source(dataset=dataset, num_rows=_num_rows(files), is_remote=False, origin=origin)
-
-
-def _num_rows(files: Sequence[Path]) -> int | None:
-    import pyarrow.parquet as pq
-
-    if any(file.suffix != ".parquet" for file in files):
-        return None
-    return sum(pq.ParquetFile(file).metadata.num_rows for file in files)
 
 
 def _arrow(folder: Path, origin: dict[str, Any]) -> Source:
@@ -134,17 +138,18 @@ def _arrow(folder: Path, origin: dict[str, Any]) -> Source:
     )
 
 
-def _remote(repo: str, part: str, split: str) -> Source:
+def _remote(repo: str, revision: str | None, part: str, split: str) -> Source:
     from datasets import load_dataset
 
-    manifest = _remote_manifest(repo)
     config = None if part == DEFAULT_PART else part
     try:
-        dataset = load_dataset(repo, config, split=split, streaming=True)
+        commit = _commit(repo, revision)
+        manifest = _remote_manifest(repo, commit)
+        dataset = load_dataset(repo, config, split=split, revision=commit, streaming=True)
     except (OSError, ValueError) as error:
         raise InputError(
-            f"cannot stream {repo} from the Hub: {shortened(error)}: check its name, --part and "
-            "--split, and your token"
+            f"cannot stream {repo} from the Hub: {shortened(error)}: check its name (there is no "
+            "such folder here), --part and --split, and your token"
         ) from error
     splits = dataset.info.splits or {}
     counted = splits[split].num_examples if split in splits else None
@@ -152,36 +157,52 @@ def _remote(repo: str, part: str, split: str) -> Source:
         dataset=dataset,
         num_rows=_rows_of(manifest, part) or counted or None,
         is_remote=True,
-        origin=_origin(manifest, repo, part),
+        origin={**_origin(manifest, repo, part), "revision": commit},
     )
 
 
-def _remote_manifest(repo: str) -> dict[str, Any]:
+def _commit(repo: str, revision: str | None) -> str | None:
+    """The commit that is read from first to last; offline, whatever the cache holds."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    try:
+        return HfApi().dataset_info(repo, revision=revision).sha
+    except OfflineModeIsEnabled:
+        return revision
+
+
+def _remote_manifest(repo: str, commit: str | None) -> dict[str, Any]:
     """The manifest of a dataset of ours; empty for one of others."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
         content = json.loads(
-            Path(hf_hub_download(repo, MANIFEST, repo_type="dataset")).read_bytes()
+            Path(hf_hub_download(repo, MANIFEST, repo_type="dataset", revision=commit)).read_bytes()
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, ValueError):
         return {}
     return content if isinstance(content, dict) and "shards" in content else {}
 
 
+def _shards_of(manifest: dict[str, Any], part: str) -> list[dict[str, Any]]:
+    return [s for s in manifest.get("shards", ()) if s["path"].startswith(f"{part}/")]
+
+
 def _rows_of(manifest: dict[str, Any], part: str) -> int:
-    shards = manifest.get("shards", ())
-    return sum(s["num_rows"] for s in shards if s["path"].startswith(f"{part}/"))
+    return sum(shard["num_rows"] for shard in _shards_of(manifest, part))
 
 
 def _origin(manifest: dict[str, Any], name: str, part: str) -> dict[str, Any]:
     if not manifest:
         return {"data": name, "part": part}
+    hashes = "".join(shard["sha256"] for shard in _shards_of(manifest, part))
     return {
         "data": name,
         "part": part,
         "digest": manifest["digest"],
         "recipe": manifest["recipe"]["name"],
         "num_rows": _rows_of(manifest, part),
+        "content": sha256_of(hashes.encode())[:DIGEST_DIGITS],
     }

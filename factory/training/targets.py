@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
+from factory.errors import shortened
 from factory.training.settings import COUNTS, HARD, MASK, TrainSettings
 from schemas.records import StopReason
 
@@ -72,13 +73,21 @@ def labelled_steps(row: Mapping[str, Any], settings: TrainSettings) -> LabelledS
     `settings.after_error` masks, by default, what stands behind the first bad step. So trained
     Qwen2.5-Math-PRM (arXiv 2501.07301 removes these steps); PRM800K has no ratings there, and
     ProcessBench asks for the first error alone. "keep" is Math-Shepherd's way: there a step's label
-    says whether the solution can still be saved.
+    says whether the solution can still be saved. Soft labels and counts do without hard ones: then
+    the first bad step is the first without a right rollout, Math-Shepherd's hard estimate.
 
-    Raises TargetError for lists of different lengths and missing columns.
+    Raises TargetError for lists of different lengths, missing columns and what is no text.
     """
+    if not isinstance(row.get("prompt"), str):
+        raise TargetError(f"its prompt is {shortened(row.get('prompt'))} and no text")
+    if not are_texts(row.get("completions")):
+        raise TargetError(f"its completions are no list of texts, in {_name(row)}")
     steps = (*row["completions"], *(row.get("unlabelled_steps") or ()))
-    hard = _hard_labels(row, len(steps))
-    targets = _TARGETS[settings.labels](row, hard, settings)
+    targets = _TARGETS[settings.labels](row, len(steps), settings)
+    if _has_hard_labels(row):
+        hard = _hard_labels(row, len(steps))
+    else:
+        hard = [None if isinstance(target, str) else target.good > 0 for target in targets]
     reasons = _reasons(row, hard, settings)
     masked: Counter[str] = Counter()
     kept: list[Target] = []
@@ -89,11 +98,31 @@ def labelled_steps(row: Mapping[str, Any], settings: TrainSettings) -> LabelledS
     return LabelledSteps(problem=row["prompt"], steps=steps, targets=tuple(kept), masked=masked)
 
 
+def are_texts(values: Any) -> bool:
+    """Whether it is a list of texts and of nothing else."""
+    return (
+        isinstance(values, Sequence)
+        and not isinstance(values, str)
+        and all(isinstance(value, str) for value in values)
+    )
+
+
+def _label_column(row: Mapping[str, Any]) -> str:
+    return "labels" if row.get("step_labels") is None else "step_labels"
+
+
+def _has_hard_labels(row: Mapping[str, Any]) -> bool:
+    labels = row.get(_label_column(row))
+    return labels is not None and all(label in (True, False, None) for label in labels)
+
+
 def _hard_labels(row: Mapping[str, Any], num_steps: int) -> list[bool | None]:
-    name = "labels" if row.get("step_labels") is None else "step_labels"
-    labels = _list(row, name, num_steps)
-    if any(label not in (True, False, None) for label in labels):
-        raise TargetError(f"{name} are neither true, false nor null in {_name(row)}")
+    labels = _list(row, name := _label_column(row), num_steps)
+    if not _has_hard_labels(row):
+        raise TargetError(
+            f"{name} are neither true, false nor null in {_name(row)}: numbers from 0 to 1 are for "
+            "--labels soft"
+        )
     return [None if label is None else bool(label) for label in labels]
 
 
@@ -112,11 +141,12 @@ def _reasons(
 
 
 def _hard_targets(
-    row: Mapping[str, Any], hard: Sequence[bool | None], settings: TrainSettings
+    row: Mapping[str, Any], num_steps: int, settings: TrainSettings
 ) -> list[Target | str]:
-    weights = [1.0] * len(hard)
+    hard = _hard_labels(row, num_steps)
+    weights = [1.0] * num_steps
     if settings.weigh_by_probability:
-        p_good = _shares(row, "p_good", len(hard))
+        p_good = _shares(row, "p_good", num_steps)
         weights = [
             1.0 if p is None else p if label else 1.0 - p
             for label, p in zip(hard, p_good, strict=True)
@@ -128,9 +158,9 @@ def _hard_targets(
 
 
 def _soft_targets(
-    row: Mapping[str, Any], hard: Sequence[bool | None], settings: TrainSettings
+    row: Mapping[str, Any], num_steps: int, settings: TrainSettings
 ) -> list[Target | str]:
-    scores = _shares(row, settings.soft_from or _best_scores(row), len(hard))
+    scores = _shares(row, settings.soft_from or _best_scores(row), num_steps)
     return [NO_SCORE if s is None else Target(good=s, bad=1.0 - s) for s in scores]
 
 
@@ -147,17 +177,25 @@ def _shares(row: Mapping[str, Any], name: str, num_steps: int) -> list[float | N
 
 
 def _best_scores(row: Mapping[str, Any]) -> str:
+    """The best column of scores there is; TRL's `labels` are one where they are numbers."""
     means = row.get("value_means")
-    return "mc_scores" if means is None or all(mean is None for mean in means) else "value_means"
+    if means is not None and any(mean is not None for mean in means):
+        return "value_means"
+    labels = row.get("labels")
+    is_scored = labels is not None and not any(isinstance(label, bool) for label in labels)
+    return "labels" if row.get("mc_scores") is None and is_scored else "mc_scores"
 
 
 def _count_targets(
-    row: Mapping[str, Any], hard: Sequence[bool | None], settings: TrainSettings
+    row: Mapping[str, Any], num_steps: int, settings: TrainSettings
 ) -> list[Target | str]:
-    rollouts = _list(row, "num_rollouts", len(hard))
-    correct = _list(row, "num_correct", len(hard))
-    reasons = _list(row, "stop_reasons", len(hard))
-    scores = _shares(row, "mc_scores", len(hard))
+    rollouts = _list(row, "num_rollouts", num_steps)
+    correct = _list(row, "num_correct", num_steps)
+    reasons: list[Any] = [None] * num_steps
+    scores: list[float | None] = [None] * num_steps
+    if row.get("stop_reasons") is not None and row.get("mc_scores") is not None:
+        reasons = _list(row, "stop_reasons", num_steps)
+        scores = _shares(row, "mc_scores", num_steps)
     some = [n for n in rollouts if n]
     average = sum(some) / len(some) if some else 1.0
     targets: list[Target | str] = []
@@ -176,7 +214,7 @@ def _count_targets(
 def _list(row: Mapping[str, Any], name: str, num_steps: int) -> list[Any]:
     values = row.get(name)
     if values is None:
-        raise TargetError(f"there is no column {name}: choose other --labels")
+        raise TargetError(f"there are no {name} in {_name(row)}: {_WITHOUT[name]}")
     if len(values) != num_steps:
         raise TargetError(f"{len(values)} {name} for {num_steps} steps in {_name(row)}")
     return list(values)
@@ -187,4 +225,14 @@ def _name(row: Mapping[str, Any]) -> str:
     return f"solution {identity}" if identity else f"a solution of {row['prompt'][:60]!r}"
 
 
+_WITHOUT = {
+    "labels": "give true and false, or choose --labels soft or counts",
+    "mc_scores": "--labels soft needs scores from 0 to 1: choose --labels hard, or give them as "
+    "mc_scores, or as labels",
+    "value_means": "leave out --soft-from, or choose --labels hard",
+    "num_rollouts": "choose --labels hard, or soft where there are scores",
+    "num_correct": "choose --labels hard, or soft where there are scores",
+    "p_good": "leave out --weigh-by-probability",
+}
+"""What to do without a column."""
 _TARGETS = {HARD: _hard_targets, "soft": _soft_targets, COUNTS: _count_targets}

@@ -1,12 +1,12 @@
 """`train`: from labels to a process reward model in a folder."""
 
-import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from factory.errors import InputError
 from factory.training.outcome import Say, Trained
+from factory.training.processes import is_main_process
 from factory.training.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def train(
     Every process of a multi-GPU run calls this; the main one writes, and alone says something.
     Raises InputError for data, models and settings that do not go together.
     """
-    if os.environ.get("RANK", "0") != "0":
+    if not is_main_process():
         say = _nothing
     if missing := [package for package in EXTRA if find_spec(package) is None]:
         raise InputError(f"training needs {', '.join(missing)}: pip install 'prm-factory[train]'")

@@ -13,7 +13,7 @@ from transformers import Trainer
 
 from factory.training.losses import step_loss
 from factory.training.settings import TrainSettings
-from factory.training.training_sets import LengthSampler
+from factory.training.training_sets import LengthSampler, length_sampler
 
 
 class PrmTrainer(Trainer):
@@ -57,9 +57,4 @@ class PrmTrainer(Trainer):
         dataset = self.train_dataset if train_dataset is None else train_dataset
         if not hasattr(dataset, "column_names"):
             return None
-        assert self._settings.batch_size is not None
-        return LengthSampler(
-            [len(ids) for ids in dataset["input_ids"]],
-            batch_size=self._settings.batch_size,
-            seed=self._settings.seed,
-        )
+        return length_sampler(dataset, self._settings, self.accelerator.num_processes)

@@ -1,7 +1,7 @@
 """Training sets: all examples made first and kept in a file, or made while they are streamed."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from torch.utils.data import IterableDataset, Sampler
 
 from factory.errors import InputError
 from factory.training.examples import Tally
-from factory.training.outcome import EXAMPLES
+from factory.training.run_folder import EXAMPLES, EXAMPLES_UNFINISHED
 from factory.training.settings import TrainSettings
 from factory.training.sources import Source
 
@@ -25,6 +25,7 @@ class TrainingSet:
     """Examples, and a function that says what became of the rows read so far."""
 
     dataset: Any
+    """A stream, or a list that a blank example ends; see `LengthSampler`."""
     tally: Callable[[], Tally]
 
 
@@ -48,19 +49,31 @@ def steps_for(settings: TrainSettings, source: Source) -> int:
 
 
 def training_set(
-    source: Source, make: MakeExample, schema: pa.Schema, settings: TrainSettings
+    source: Source,
+    make: MakeExample,
+    schema: pa.Schema,
+    settings: TrainSettings,
+    blank: Mapping[str, Any],
 ) -> TrainingSet:
-    """A stream, or a file in the run's folder that the main process writes and all map."""
+    """A stream, or a file in the run's folder that the main process writes and all map.
+
+    `blank` is an example that teaches nothing.
+    """
     if is_streamed(settings, source):
         stream = ExampleStream(source, make, seed=settings.seed, buffer=settings.shuffle_buffer)
         return TrainingSet(dataset=stream, tally=lambda: stream.tally)
     from accelerate import PartialState
-    from datasets import Dataset
+    from datasets import Dataset, concatenate_datasets
 
     tally, path = Tally(), settings.out / EXAMPLES
     if PartialState().is_main_process:
+        path.unlink(missing_ok=True)
         tally = write_examples(source, make, schema, path)
-    return TrainingSet(dataset=Dataset.from_file(str(path)), tally=lambda: tally)
+    if not path.exists():
+        raise InputError(f"the main process made no {path}: all need the same --out")
+    examples = Dataset.from_file(str(path))
+    padding = Dataset.from_list([dict(blank)], features=examples.features)
+    return TrainingSet(dataset=concatenate_datasets([examples, padding]), tally=lambda: tally)
 
 
 def write_examples(source: Source, make: MakeExample, schema: pa.Schema, path: Path) -> Tally:
@@ -70,7 +83,7 @@ def write_examples(source: Source, make: MakeExample, schema: pa.Schema, path: P
     """
     tally = Tally()
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
+    temporary = path.with_name(EXAMPLES_UNFINISHED)
     try:
         with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_stream(file, schema) as stream:
             waiting: list[Mapping[str, Any]] = []
@@ -120,12 +133,17 @@ class LengthSampler(Sampler[int]):
     where steps behind the first error are left out, the short examples are those with an error,
     and batches would swing between good and bad.
 
-    A resumed run meets the batches that the interrupted one would have met.
+    A resumed run meets the batches that the interrupted one would have met. Each pass is filled up
+    with the blank example behind the others, to a multiple of what all devices compute together:
+    accelerate would repeat some from the pass's beginning, and they would weigh twice.
     """
 
-    def __init__(self, lengths: list[int], *, batch_size: int, seed: int) -> None:
+    def __init__(
+        self, lengths: Sequence[int], *, batch_size: int, together: int, seed: int
+    ) -> None:
         self._lengths = lengths
         self._batch_size = batch_size
+        self._num_blank = -len(lengths) % together
         self._seed = seed
         self._epoch = 0
 
@@ -133,7 +151,7 @@ class LengthSampler(Sampler[int]):
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return len(self._lengths)
+        return len(self._lengths) + self._num_blank
 
     def __iter__(self) -> Iterator[int]:
         random = torch.Generator().manual_seed(self._seed * 1_000_003 + self._epoch)
@@ -141,6 +159,18 @@ class LengthSampler(Sampler[int]):
         for start in range(0, len(order), self._batch_size):
             batch = order[start : start + self._batch_size]
             yield from sorted(batch, key=self._lengths.__getitem__, reverse=True)
+        yield from [len(self._lengths)] * self._num_blank
+
+
+def length_sampler(dataset: Any, settings: TrainSettings, num_processes: int) -> LengthSampler:
+    """The order of a `TrainingSet` that is no stream."""
+    assert settings.batch_size is not None
+    return LengthSampler(
+        [len(ids) for ids in dataset["input_ids"]][:-1],
+        batch_size=settings.batch_size,
+        together=settings.micro_batch_size * num_processes,
+        seed=settings.seed,
+    )
 
 
 def check_any(tally: Tally) -> None:

@@ -103,6 +103,34 @@ def test_chats_that_cannot_be_learnt_from_are_told(tokenizer: PreTrainedTokenize
         )
 
 
+def test_conversations_in_sharegpts_words_are_the_same() -> None:
+    names = {"user": "human", "assistant": "gpt"}
+    foreign = [{"from": names[turn["role"]], "value": turn["content"]} for turn in CHAT]
+    assert messages_of({"conversations": foreign}, "genprm") == CHAT
+    half_empty = [turn | {"from": None, "value": None} for turn in CHAT]
+    assert messages_of({"conversations": half_empty}, "genprm") == CHAT
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"conversations": [{"speaker": "x", "text": "y"}]}, "row 1 of the data: .*'speaker'"),
+        ({"conversations": [{"role": "user", "content": None}]}, "row 1 of the data"),
+        (CHAIN | {"problem": None}, "row 1 of the data: a cot needs problem"),
+        (CHAIN | {"prefix_steps": None}, "row 1 of the data: a cot needs problem"),
+    ],
+)
+def test_a_broken_rationale_is_named_with_its_row(
+    tokenizer: PreTrainedTokenizerBase, row: dict[str, Any], message: str
+) -> None:
+    settings = TrainSettings(data="d", model="m", out=Path("o"), kind="generative")
+    make = ConversationMaker(
+        tokenizer=tokenizer, settings=settings, form=form_of(row), max_length=512
+    )
+    with pytest.raises(InputError, match=message):
+        make(row, Tally())
+
+
 def test_a_long_conversation_is_dropped_cut_or_refused(
     tokenizer: PreTrainedTokenizerBase,
 ) -> None:

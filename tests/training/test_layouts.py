@@ -33,6 +33,16 @@ def test_each_step_ends_at_its_separator(tokenizer: PreTrainedTokenizerBase, nam
         start = position + 1
 
 
+@pytest.mark.parametrize("name", ["extra_0", "trl"])
+def test_white_space_around_a_step_is_not_part_of_it(
+    tokenizer: PreTrainedTokenizerBase, name: str
+) -> None:
+    """For trainer and scorer alike: both get their ids here."""
+    wide = [f" {step}\n\n" for step in STEPS]
+    layout = layout_named(name)
+    assert layout.encode(tokenizer, PROBLEM, wide) == layout.encode(tokenizer, PROBLEM, STEPS)
+
+
 def test_extra_0_is_the_chat_of_system_problem_and_steps(
     tokenizer: PreTrainedTokenizerBase,
 ) -> None:

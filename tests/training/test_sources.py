@@ -10,7 +10,7 @@ from transformers import AutoTokenizer
 from factory.errors import InputError
 from factory.report.show import published_rows
 from factory.toy import MODEL_DIR
-from factory.training.discriminative import SCHEMA
+from factory.training.discriminative import BLANK, SCHEMA
 from factory.training.examples import ExampleMaker
 from factory.training.layouts import Layout
 from factory.training.settings import TrainSettings
@@ -79,7 +79,19 @@ def test_files_of_rows_are_read_as_they_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("no/such/place", "does not exist"),
+        *[
+            (place, f"no such file: {place}")
+            for place in (
+                "no/such/place",
+                "./x",
+                "../x",
+                "/x",
+                "~/x",
+                "x",
+                "rows.jsonl",
+                "a/b.json",
+            )
+        ],
         ("{tmp}", "holds no .parquet"),
         ("{tmp}/other.jsonl", "none of the columns prompt, completions, labels"),
     ],
@@ -88,10 +100,44 @@ def test_where_there_are_no_rows_it_says_what_to_do(
     tmp_path: Path, data: str, message: str
 ) -> None:
     place = data.format(tmp=tmp_path)
-    if place.endswith("jsonl"):
+    if place.endswith("other.jsonl"):
         Path(place).write_text('{"text": 1}\n')
     with pytest.raises(InputError, match=message):
         opened(place)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "empty"),
+        ("\n\n", "has no rows"),
+        ('{"prompt": "q"}\n{"prom', "rows.jsonl:2: not a JSON line"),
+        ('{"prompt": "q"}\n' * 200_000 + "nan,", "rows.jsonl:200001: not a JSON line"),
+    ],
+    ids=["empty", "blank", "cut", "cut far behind"],
+)
+def test_a_broken_file_is_told_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(text)
+    with pytest.raises(InputError, match=message):
+        for _ in opened(file).rows():
+            pass
+
+
+def test_a_cut_parquet_file_is_told(tmp_path: Path) -> None:
+    file = Path(write_rows(tmp_path / "rows.parquet", oracle_rows(7)))
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(InputError, match=r"rows.parquet cannot be read"):
+        opened(file)
+
+
+def test_files_are_named_by_what_they_hold(tmp_path: Path) -> None:
+    rows = oracle_rows(7)
+    one, other = (opened(write_rows(tmp_path / n / "rows.parquet", rows)) for n in ("a", "b"))
+    assert one.origin == other.origin
+    rows[3]["labels"] = [not label for label in rows[3]["labels"]]
+    flipped = opened(write_rows(tmp_path / "a" / "rows.parquet", rows))
+    assert flipped.origin["content"] != one.origin["content"]
 
 
 def test_a_part_that_is_not_there_names_those_that_are(job: Path) -> None:
@@ -102,8 +148,9 @@ def test_a_part_that_is_not_there_names_those_that_are(job: Path) -> None:
 def test_a_stream_makes_the_examples_of_the_file_in_each_pass(job: Path, tmp_path: Path) -> None:
     source, given = opened(job), settings(tmp_path)
     make = maker(given)
-    file = training_set(source, make, SCHEMA, given)
-    written = [dict(example) for example in file.dataset]
+    file = training_set(source, make, SCHEMA, given, BLANK)
+    *written, blank = [dict(example) for example in file.dataset]
+    assert blank == BLANK
     stream = iter(ExampleStream(source, make, seed=0, buffer=4))
     passes = [[next(stream) for _ in written] for _ in range(2)]
     assert passes[0] != passes[1], "two passes have the same order with a chance of 1 in 10^6"
@@ -149,7 +196,7 @@ def test_an_epoch_meets_every_example_once_in_random_batches_of_sorted_micro_bat
     """The mean length of a batch of 64 strays from that of all by a standard deviation of 3.6:
     ten batches that stray by less than 15 all of them are no accident, 15 in sorted ones."""
     lengths = [(7 * i) % 101 for i in range(1_003)]
-    sampler = LengthSampler(lengths, batch_size=64, seed=1)
+    sampler = LengthSampler(lengths, batch_size=64, together=1, seed=1)
     orders = []
     for epoch in (0, 1, 0):
         sampler.set_epoch(epoch)
@@ -162,3 +209,11 @@ def test_an_epoch_meets_every_example_once_in_random_batches_of_sorted_micro_bat
     micro = [found[k : k + 4] for k in range(0, 960, 4)]
     padding = sum(4 * max(batch) - sum(batch) for batch in micro) / sum(found)
     assert padding < 0.1, "in a random order it is about 0.6"
+
+
+@pytest.mark.parametrize(("together", "num_blank"), [(1, 0), (4, 1), (16, 5), (1_003, 0)])
+def test_a_pass_is_filled_up_with_blank_examples(together: int, num_blank: int) -> None:
+    sampler = LengthSampler(range(1_003), batch_size=64, together=together, seed=1)
+    order = list(sampler)
+    assert len(order) == len(sampler) == 1_003 + num_blank
+    assert sorted(order) == [*range(1_003), *[1_003] * num_blank]

@@ -70,6 +70,27 @@ def test_soft_labels_are_posterior_means_where_there_are_any() -> None:
     assert labelled_steps(without, settings(labels="soft")) == scores
 
 
+@pytest.mark.parametrize(
+    ("after_error", "last"), [("mask", NONE), ("keep", Target(good=0.25, bad=0.75))]
+)
+def test_trls_labels_are_soft_ones_where_they_are_numbers(after_error: str, last: Target) -> None:
+    row = PLAIN | {"labels": [0.5, 0.0, 0.25]}
+    found = labelled_steps(row, settings(labels="soft", after_error=after_error))
+    assert found.targets == (Target(good=0.5, bad=0.5), B, last)
+
+
+def test_soft_labels_and_counts_do_without_hard_ones() -> None:
+    steps = {"prompt": "q", "completions": ["a", "b", "c"]}
+    soft = labelled_steps(steps | {"mc_scores": [0.5, 0.0, 0.5]}, settings(labels="soft"))
+    assert soft.targets == (Target(good=0.5, bad=0.5), B, NONE)
+    rollouts = {"num_rollouts": [4, None, 4], "num_correct": [0, None, 2]}
+    counts = labelled_steps(steps | rollouts, settings(labels="counts"))
+    assert counts.targets == (Target(bad=4), NONE, NONE)
+    assert counts.masked == {AFTER_ERROR: 2}
+    kept = labelled_steps(steps | rollouts, settings(labels="counts", after_error="keep"))
+    assert kept.targets == (Target(bad=4), NONE, Target(good=2, bad=2))
+
+
 def test_counts_weigh_a_rollout_as_one_and_a_known_outcome_as_the_average_step() -> None:
     found = labelled_steps(PUBLISHED, settings(labels="counts"))
     assert found.targets == (
@@ -92,9 +113,18 @@ def test_a_hard_label_weighs_as_much_as_it_is_probably_right() -> None:
     ("row", "given", "message"),
     [
         (PLAIN | {"labels": [True]}, {}, "1 labels for 3 steps"),
-        (PLAIN | {"labels": [0.5, True, True]}, {}, "neither true, false nor null"),
-        (PLAIN, {"labels": "soft"}, "no column mc_scores"),
-        (PLAIN, {"labels": "counts"}, "no column num_rollouts"),
+        (PLAIN | {"prompt": None}, {}, "prompt is None and no text"),
+        (PLAIN | {"prompt": [{"role": "user", "content": "q"}]}, {}, "and no text"),
+        (PLAIN | {"completions": None}, {}, "no list of texts"),
+        (PLAIN | {"completions": "abc"}, {}, "no list of texts"),
+        (PLAIN | {"completions": ["a", None, "c"]}, {}, "no list of texts"),
+        (PLAIN | {"labels": [0.5, 1.0, 1.0]}, {}, "neither true, false nor null .* --labels soft"),
+        (PLAIN | {"labels": None}, {}, "no labels .* choose --labels soft or counts"),
+        (PLAIN, {"labels": "soft"}, "no mc_scores .* choose --labels hard"),
+        (PLAIN, {"labels": "soft", "soft_from": "value_means"}, "leave out --soft-from"),
+        (PLAIN, {"labels": "counts"}, "no num_rollouts .* choose --labels hard"),
+        (PLAIN, {"weigh_by_probability": True}, "no p_good .* leave out"),
+        (PLAIN | {"labels": [0.5, 1.5, 0.0]}, {"labels": "soft"}, "labels has 1.5"),
         (PUBLISHED | {"p_good": [1.0]}, {"weigh_by_probability": True}, "1 p_good for 4 steps"),
         (PLAIN | {"mc_scores": [1.5, 1, 0]}, {"labels": "soft"}, "mc_scores has 1.5"),
         (

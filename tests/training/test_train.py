@@ -1,11 +1,13 @@
 """Training from labels to a folder that loads: it learns, resumes, and counts what it left out."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import (
     AutoModelForCausalLM,
@@ -15,10 +17,14 @@ from transformers import (
 )
 
 from factory.errors import InputError
+from factory.scorers import open_scorer
+from factory.training.layouts import Layout
 from factory.training.outcome import Trained
 from factory.training.prm_file import read_prm_file
+from factory.training.run_folder import check_folder, write_run
 from factory.training.settings import TrainSettings
 from factory.training.train import train
+from tests.scorers.checkpoints import SOLUTIONS, save_llama_prm, save_qwen_prm
 from tests.training.builders import oracle_rows, rows_with_plain_errors, write_rows
 from tests.training.test_conversations import CHAIN, CHAT
 
@@ -138,6 +144,67 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_run_may_be_resumed_with_less_memory(
+    base: TrainSettings, tmp_path: Path, streaming: bool
+) -> None:
+    """In other micro-batches and with gradient checkpointing: the gradients are the same."""
+    base = replace(base, streaming=streaming, save_steps=6)
+    run(base)
+    again = replace(base, out=tmp_path / "again")
+    with pytest.raises(KeyboardInterrupt):
+        run(again, Interruption(7))
+    run(replace(again, resume=True, micro_batch_size=2, gradient_checkpointing=True))
+    for name, expected in weights(base.out).items():
+        assert torch.allclose(expected, weights(again.out)[name], atol=2e-4), name
+
+
+def test_a_run_that_was_killed_while_it_made_examples_begins_again(base: TrainSettings) -> None:
+    base.out.mkdir()
+    for name in ("examples.arrow", "examples.tmp"):
+        (base.out / name).write_bytes(b"half")
+    assert run(replace(base, max_steps=1)).prm.data["counts"]["num_examples"] == 64
+
+
+def test_a_run_that_ended_before_prm_json_can_be_resumed(base: TrainSettings) -> None:
+    """A folder of that name is in the way of the file."""
+    base = replace(base, save_steps=6)
+
+    class InTheWay(TrainerCallback):
+        def on_train_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+            (base.out / "prm.json" / "x").mkdir(parents=True)
+
+    with pytest.raises(OSError, match=r"prm\.json"):
+        run(base, InTheWay())
+    shutil.rmtree(base.out / "prm.json")
+    assert (base.out / "checkpoints" / "checkpoint-12").is_dir()
+    run(replace(base, resume=True))
+    assert read_prm_file(base.out) is not None
+    assert not (base.out / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_run_is_not_resumed_on_data_that_changed(base: TrainSettings, streaming: bool) -> None:
+    base = replace(base, streaming=streaming)
+    with pytest.raises(KeyboardInterrupt):
+        run(base, Interruption(1))
+    rows = oracle_rows(64)
+    rows[0]["labels"][0] = not rows[0]["labels"][0]
+    write_rows(Path(base.data), rows)
+    with pytest.raises(InputError, match=r"the data changed .*content was .* bring back"):
+        run(replace(base, resume=True))
+
+
+def test_a_moved_dataset_on_the_hub_names_the_revision_to_resume_with(tmp_path: Path) -> None:
+    settings = TrainSettings(data="org/labels", model="m", out=tmp_path, resume=True)
+    write_run(settings, {"data": "org/labels", "revision": "abc"})
+    with pytest.raises(InputError, match="resume with --data org/labels@abc"):
+        check_folder(settings, {"data": "org/labels", "revision": "def"})
+    check_folder(
+        replace(settings, data="org/labels@abc"), {"data": "org/labels", "revision": "abc"}
+    )
+
+
 def test_a_finished_model_is_not_overwritten(base: TrainSettings) -> None:
     run(replace(base, max_steps=1))
     with pytest.raises(InputError, match="holds a finished model"):
@@ -166,6 +233,95 @@ def test_adapters_train_no_other_weights_and_are_merged(
     assert AutoTokenizer.from_pretrained(base.out).convert_tokens_to_ids("<ки>") == rows
 
 
+@pytest.mark.parametrize("num_labels", [1, 3])
+def test_a_head_of_other_than_two_classes_is_refused_before_anything_is_written(
+    base: TrainSettings, tmp_path: Path, num_labels: int
+) -> None:
+    model = str(save_llama_prm(tmp_path / "classifier", num_labels=num_labels))
+    with pytest.raises(InputError, match=f"of {num_labels} classes, and a PRM has two"):
+        run(replace(base, model=model, max_length=200))
+    assert not base.out.exists()
+
+
+@pytest.mark.parametrize("lora_rank", [0, 2])
+def test_a_published_prm_goes_on_with_its_own_head(
+    base: TrainSettings, tmp_path: Path, lora_rank: int
+) -> None:
+    """So small a step leaves the scores where they were; a new head would begin at one half."""
+    start = save_qwen_prm(tmp_path / "qwen")
+    run(
+        replace(
+            base,
+            model=str(start),
+            data=write_rows(tmp_path / "few.parquet", oracle_rows(16)),
+            learning_rate=1e-7,
+            lora_rank=lora_rank,
+            max_length=200,
+            epochs=1,
+        )
+    )
+    before, after = (
+        open_scorer(str(folder), device="cpu", layout=Layout()).score_all(SOLUTIONS)
+        for folder in (start, base.out)
+    )
+    for old, new in zip(before, after, strict=True):
+        assert new == pytest.approx(old, abs=1e-3)
+    assert weights(base.out).keys() >= {"score.0.weight", "score.2.bias"}
+    assert "auto_map" not in (base.out / "config.json").read_text()
+
+
+def test_what_is_not_taken_over_is_told(base: TrainSettings, tmp_path: Path) -> None:
+    folder = save_qwen_prm(tmp_path / "reward")
+    config = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(config.replace("ForProcessReward", "ForReward"))
+    said: list[str] = []
+    train(replace(base, model=str(folder), max_length=200, max_steps=1), said.append)
+    assert "new, and drawn at random: score.bias, score.weight" in said
+    assert any(f"not taken over from {folder}: score.0.bias, " in line for line in said)
+
+
+def test_the_scorer_reads_a_merged_model_as_base_and_adapters(
+    base: TrainSettings, tiny_model: str
+) -> None:
+    run(replace(base, lora_rank=2))
+    start = AutoModelForTokenClassification.from_pretrained(tiny_model, num_labels=2)
+    model = PeftModel.from_pretrained(start, base.out / "adapter").eval()
+    tokenizer = AutoTokenizer.from_pretrained(base.out)
+    scorer = open_scorer(str(base.out), device="cpu")
+    for row in oracle_rows(8, seed=3):
+        encoded = Layout().encode(tokenizer, row["prompt"], row["completions"])
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([encoded.input_ids])).logits[0]
+        expected = logits.softmax(dim=-1)[list(encoded.separator_positions), 1].tolist()
+        found = scorer.score(row["prompt"], row["completions"])
+        assert found == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("given", [{}, {"lora_rank": 2}, {"kind": "generative"}])
+def test_gradient_checkpointing_changes_neither_losses_nor_weights(
+    base: TrainSettings, tmp_path: Path, given: dict[str, Any]
+) -> None:
+    class IsOn(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+            assert others["model"].is_gradient_checkpointing
+
+    if given.get("kind") == "generative":
+        given = {**given, "data": write_rows(tmp_path / "chats.parquet", CHATS)}
+    base = replace(base, **given, max_steps=6)
+    plain = run(base)
+    saving = run(replace(base, out=tmp_path / "saving", gradient_checkpointing=True), IsOn())
+    assert losses(saving) == pytest.approx(losses(plain), abs=1e-5)
+    for name, expected in weights(base.out).items():
+        assert torch.allclose(expected, weights(saving.folder)[name], atol=1e-5), name
+
+
+@pytest.mark.parametrize("lora_rank", [0, 2])
+def test_the_loss_falls_in_bfloat16_too(base: TrainSettings, lora_rank: int) -> None:
+    trained = run(replace(base, bf16=True, epochs=6, lora_rank=lora_rank))
+    assert losses(trained)[-1] < 0.9 * losses(trained)[0]
+    assert {weight.dtype for weight in weights(base.out).values()} == {torch.bfloat16}
+
+
 def test_accumulated_micro_batches_are_one_batch(base: TrainSettings, tmp_path: Path) -> None:
     """Each step of each of them weighs the same, however many steps fall to which."""
     whole = replace(base, micro_batch_size=16, max_steps=2, labels="hard")
@@ -191,6 +347,7 @@ def test_zero_usable_rows_are_an_error_before_a_model_is_loaded(
         ({"batch_size": 12}, "no multiple of 8"),
         ({"max_length": 1_000}, "more than the 512 tokens"),
         ({"model": "no/such/model"}, "no tokenizer in no/such/model"),
+        ({"report_to": "paper"}, "--report-to paper is .* there are none, all"),
     ],
 )
 def test_settings_that_do_not_fit_are_told(
@@ -204,6 +361,7 @@ def test_settings_that_do_not_fit_are_told(
     ("given", "message"),
     [
         ({"labels": "float"}, "there are hard, soft, counts"),
+        ({"scheduler": "cosinus"}, "no scheduler 'cosinus': there are linear, cosine"),
         ({"labels": "counts", "loss": "mse"}, "likelihood"),
         ({"labels": "soft", "weigh_by_probability": True}, "only hard labels"),
         ({"batch_size": 0}, "--batch-size 0"),
@@ -250,6 +408,29 @@ def test_a_resumed_generative_run_ends_with_the_same_weights(
     run(replace(again, resume=True))
     expected, found = weights(base.out), weights(again.out)
     assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+@pytest.mark.parametrize(
+    ("rows", "empty"),
+    [(CHATS, {"conversations": []}), ([CHAIN] * 24, CHAIN | {"cot": None})],
+    ids=["genprm", "thinkprm"],
+)
+def test_rows_without_a_rationale_are_counted_even_at_the_beginning(
+    base: TrainSettings, tmp_path: Path, rows: list[Any], empty: dict[str, Any]
+) -> None:
+    data = write_rows(tmp_path / "rationales.parquet", [empty, *rows[:8], empty])
+    trained = run(replace(base, data=data, kind="generative", batch_size=8, max_steps=1))
+    assert trained.prm.data["counts"]["dropped"] == {"no rationale": 2}
+    nothing = write_rows(tmp_path / "none.parquet", [empty])
+    with pytest.raises(InputError, match="generative models learn from conversations"):
+        run(replace(base, data=nothing, kind="generative", out=tmp_path / "other"))
+
+
+def test_a_classifier_does_not_begin_to_write(base: TrainSettings, tmp_path: Path) -> None:
+    model = str(save_llama_prm(tmp_path / "classifier"))
+    data = write_rows(tmp_path / "chats.parquet", CHATS)
+    with pytest.raises(InputError, match=r"no language model, it lacks lm_head.weight"):
+        run(replace(base, data=data, model=model, kind="generative", batch_size=8))
 
 
 def test_a_chain_cannot_be_cut(base: TrainSettings, tmp_path: Path) -> None:

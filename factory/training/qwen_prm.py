@@ -11,8 +11,6 @@ from torch import nn
 from transformers import Qwen2Model, Qwen2PreTrainedModel
 from transformers.modeling_outputs import TokenClassifierOutput
 
-ARCHITECTURE = "Qwen2ForProcessRewardModel"
-
 
 class Qwen2ForProcessRewardModel(Qwen2PreTrainedModel):
     """Two classes at every token."""
