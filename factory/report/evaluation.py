@@ -41,7 +41,7 @@ def _processbench(found: dict[str, Any]) -> Iterator[Table | Text]:
     how = f"chosen on {threshold['chosen_on']}" if threshold["chosen_on"] else "given"
     yield Text.assemble(
         ("first errors", "bold"),
-        f"  ProcessBench, {found['source']}; threshold {threshold['value']:.3g}, {how}",
+        f"  ProcessBench, {found['source']}; threshold {threshold['value']}, {how}",
     )
     table = _table("subset", "n", "erroneous", "correct", "F1")
     for row in found["subsets"]:
