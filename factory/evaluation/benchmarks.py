@@ -49,8 +49,8 @@ class BestOfRow:
 class Graded:
     """A problem's solutions with the classes of their answers, and which are right."""
 
-    classes: tuple[int, ...]
-    """Equal numbers are equal answers; a solution without an answer is alone in its class."""
+    classes: tuple[int | None, ...]
+    """Equal numbers are equal answers; `None` where there is no answer."""
     is_correct: tuple[bool, ...]
     num_ungraded: int
     """Answers that the grader could not decide; they count as wrong."""
@@ -148,22 +148,19 @@ def graded(row: BestOfRow, grader: Grader) -> Graded:
     )
 
 
-def answer_classes(answers: Sequence[str | None], grader: Grader) -> list[int]:
+def answer_classes(answers: Sequence[str | None], grader: Grader) -> list[int | None]:
     """A number for each answer: the most frequent spelling takes in all that are equal to it, then
-    the most frequent of those left. `None` is equal to nothing."""
+    the most frequent of those left. `None` stays `None`."""
     spellings = Counter(answer for answer in answers if answer is not None)
     left = [spelling for spelling, _ in spellings.most_common()]
-    class_of: dict[str, int] = {}
+    class_of: dict[str | None, int] = {}
     while left:
         [head, *others] = left
         verdicts = grader.grade_now(head, others)
         equal = {o for o, v in zip(others, verdicts, strict=True) if v is Verdict.CORRECT}
         class_of |= dict.fromkeys([head, *equal], len(spellings) - len(left))
         left = [other for other in others if other not in equal]
-    found = []
-    for place, answer in enumerate(answers):
-        found.append(len(spellings) + place if answer is None else class_of[answer])
-    return found
+    return [class_of.get(answer) for answer in answers]
 
 
 def _sampled(problem: str, value: Any) -> SampledSolution:

@@ -9,6 +9,7 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
+from factory.errors import InputError
 from factory.evaluation.benchmarks import best_of_row, prmbench_row, processbench_row
 from factory.evaluation.files import read_items
 from factory.evaluation.labelled import read_labelled
@@ -52,7 +53,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Scores and reports, JSON-ready; with `out`, `report.json` and the scores are written there.
 
-    Solutions that occur more than once are scored once.
+    Solutions that occur more than once are scored once. Raises InputError where the model gave no
+    score at all: a report of such a model would be one of its absence.
     """
     start = time.monotonic()
     wanted = list(dict.fromkeys(text for part in parts for text in part.texts()))
@@ -63,10 +65,17 @@ def evaluate(
         if watch is not None:
             watch(len(scores), len(wanted))
     seconds = time.monotonic() - start
+    scored = [text for text in wanted if not any(map(isnan, scores[text]))]
+    if not scored:
+        raise InputError(
+            f"the model scored none of {len(wanted):,} solutions: "
+            + ", ".join(f"{why} ({n:,})" for why, n in scorer.unscored.most_common())
+        )
     report: dict[str, Any] = {
         "model": scorer.describe(),
-        "num_solutions_scored": len(wanted),
-        "num_steps_scored": sum(len(text.steps) for text in wanted),
+        "num_solutions": len(wanted),
+        "num_solutions_scored": len(scored),
+        "num_steps_scored": sum(len(text.steps) for text in scored),
         "scoring_seconds": round(seconds, 3),
         "unscored": dict(scorer.unscored),
         "version": version("prm-factory"),

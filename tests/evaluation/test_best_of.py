@@ -59,7 +59,8 @@ def test_a_weighted_vote_can_overrule_the_majority() -> None:
         ([0.5, 0.5, 0.5], [1.0, 0.0, 0.0], 1 / 3),
         ([0.5, 0.5 + 1e-12], [1.0, 0.0], 0.5),  # rounding is no preference
         ([0.5, 0.6], [1.0, 0.0], 0.0),
-        ([-inf, -inf], [1.0, 0.0], 0.5),  # nothing scored: any
+        ([-inf, -inf], [1.0, 1.0], 0.0),  # nothing scored: nothing chosen
+        ([], [], 0.0),
     ],
 )
 def test_ties_are_shared(values: list[float], correct: list[float], expected: float) -> None:
@@ -85,6 +86,34 @@ def test_a_solution_without_scores_is_not_preferred_and_does_not_vote() -> None:
         assert found[f"prm-{name}"] == 1.0
         assert found[f"vote-{name}"] == 1.0
     assert found[MAJORITY] == 0.0
+
+
+def test_a_prm_that_scores_nothing_is_not_shown_as_a_solution_at_random() -> None:
+    problem = (sampled("a", True, nan), sampled("a", True, 0.5, nan), sampled("b", False, nan))
+    found = accuracies(problem)
+    for name in AGGREGATIONS:
+        assert found[f"prm-{name}"] == found[f"vote-{name}"] == 0.0
+    assert found[PASS_1] == pytest.approx(2 / 3)
+    assert found[MAJORITY] == 1.0
+
+
+def test_a_solution_without_an_answer_does_not_vote() -> None:
+    gave_up = sampled(None, False, 0.9)
+    problem = (gave_up, gave_up, sampled("6", True, 0.1))
+    found = accuracies(problem)
+    assert (found[MAJORITY], found["vote-last"]) == (1.0, 1.0)
+    assert found["prm-last"] == 0.0  # the solution of highest score is one that gave up
+    assert found[PASS_1] == pytest.approx(1 / 3)
+
+
+def test_where_nobody_answers_every_vote_is_wrong() -> None:
+    found = accuracies((sampled(None, False, 0.9), sampled(None, True, 0.1)))
+    assert found[MAJORITY] == found["vote-mean"] == 0.0
+
+
+def test_a_vote_of_no_weight_is_a_vote() -> None:
+    problem = (sampled("a", True, 0.0), sampled("b", False, nan))
+    assert accuracies(problem)["vote-min"] == 1.0
 
 
 def test_an_answer_that_is_right_half_the_time_counts_half() -> None:
@@ -118,7 +147,7 @@ values = st.sampled_from([0.0, 0.2, 0.5, 0.8, 1.0, nan])
 
 @st.composite
 def problems(draw: st.DrawFn) -> list[Sampled]:
-    classes = draw(st.lists(st.integers(0, 3), min_size=1, max_size=6))
+    classes = draw(st.lists(st.none() | st.integers(0, 3), min_size=1, max_size=6))
     return [sampled(c, c == 0, *draw(st.lists(values, min_size=1, max_size=3))) for c in classes]
 
 

@@ -86,9 +86,15 @@ class Knowing:
 
 
 class Silent(Knowing):
-    """Scores nothing."""
+    """Scores the solutions of one problem at most."""
+
+    def __init__(self, but: str = "") -> None:
+        super().__init__()
+        self._but = but
 
     def score(self, problem: str, steps: Sequence[str]) -> list[float]:
+        if problem == self._but:
+            return super().score(problem, steps)
         self.unscored["no voice"] += 1
         return [nan] * len(steps)
 
@@ -163,16 +169,17 @@ def test_repeated_solutions_are_scored_once(tmp_path: Path) -> None:
     assert len(scorer.seen) == report["num_solutions_scored"] == 5
 
 
-def test_equal_answers_are_one_class_and_no_answer_is_alone() -> None:
+def test_equal_answers_are_one_class_and_no_answer_is_none() -> None:
     grader = Grader()
     try:
         found = answer_classes(["0.5", None, "7", "1/2", None, "0.50"], grader)
         assert answer_classes([], grader) == []
-        assert answer_classes([None, None], grader) == [0, 1]
+        assert answer_classes([None, None], grader) == [None, None]
     finally:
         grader.close()
     assert found[0] == found[3] == found[5]
-    assert len(set(found)) == 4
+    assert found[1] is found[4] is None
+    assert len(set(found)) == 3
 
 
 def test_labels_of_a_published_dataset_are_compared(tmp_path: Path) -> None:
@@ -205,22 +212,43 @@ def test_prmbench_counts_its_error_steps_from_1(tmp_path: Path) -> None:
     assert found["categories"][0]["category"] == "circular"
 
 
-def test_a_model_that_scores_nothing_is_right_nowhere_and_that_is_said(tmp_path: Path) -> None:
+def test_what_a_model_does_not_score_is_right_nowhere_and_that_is_said(tmp_path: Path) -> None:
     report = report_of(
-        Silent(),
+        Silent(but="1 + 1?"),
         processbench=jsonl(tmp_path / "pb.jsonl", PROCESSBENCH),
         best_of=jsonl(tmp_path / "b.jsonl", BEST_OF),
         labels=jsonl(tmp_path / "l.jsonl", PROCESSBENCH),
         prmbench=jsonl(tmp_path / "p.jsonl", PRMBENCH),
         out=tmp_path / "out",
     )
+    assert (report["num_solutions"], report["num_solutions_scored"]) == (10, 1)
     assert report["processbench"]["average_f1"]["value"] == 0.0
     assert report["processbench"]["num_unscored"] == 4
+    best_of = report["best_of"]
+    assert (best_of["num_unscored"], best_of["num_problems_unscored"]) == (5, 1)
+    methods = {row["method"]: row["accuracy"]["value"] for row in best_of["methods"]}
+    assert methods["prm-last"] == methods["vote-last"] == 0.5
     assert report["labels"]["num_steps"] == 0
     assert report["prmbench"]["num_unscored"] == 1
-    assert "without a score: no voice" in printed(report)
+    text = printed(report)
+    for line in (
+        "1 of 10 solutions, 1 steps",
+        "9 solutions without a score: no voice",
+        "4 solutions without a score: judged wrongly",
+        "5 solutions without a score: never preferred",
+        "1 problems of which no solution has one",
+        "1 solutions without an answer: they do not vote",
+        "6 labelled steps without a score: left out",
+        "1 processes without a score: left out",
+    ):
+        assert line in text
     [line, *_] = (tmp_path / "out" / "scores.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(line)["scores"] == [None, None, None]
+
+
+def test_a_model_that_scores_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"scored none of 5 solutions: no voice \(5\)"):
+        report_of(Silent(), best_of=jsonl(tmp_path / "b.jsonl", BEST_OF))
 
 
 def test_the_report_is_json_of_what_is_printed_with_plots(tmp_path: Path) -> None:
