@@ -88,7 +88,7 @@ def best_of_row(row: PlacedRow) -> BestOfRow:
     """A line of `problem_id`, `problem`, `reference_answer` and `solutions`, a list of `steps`,
     `answer` and `is_correct`.
 
-    An answer that is not there is looked for in the last step; one that is null is none. Raises
+    An answer that is not there is looked for in the last step; a null or blank one is none. Raises
     ValueError where something is missing, and where nothing says which solutions are right.
     """
     values = row.values
@@ -172,8 +172,9 @@ def _sampled(problem: str, value: Any) -> SampledSolution:
     if not isinstance(correct, bool | None):
         raise ValueError(f"'is_correct' must be true, false or null, not {correct!r}")
     has_answer = "answer" in solution
+    answer = optional_text(solution, "answer") if has_answer else extract_answer(steps[-1])
     return SampledSolution(
         text=SolutionText(problem=problem, steps=steps),
-        answer=optional_text(solution, "answer") if has_answer else extract_answer(steps[-1]),
+        answer=(answer or "").strip() or None,
         is_correct=correct,
     )

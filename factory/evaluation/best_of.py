@@ -12,9 +12,10 @@ be the one of highest score, and is right or wrong by its verdict. A solution wi
 never of highest score and has no weight; where no solution has one, `prm-*` and `vote-*` are wrong.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from math import inf, isnan, prod
+from itertools import combinations
+from math import comb, inf, isnan, prod
 
 import numpy as np
 
@@ -128,23 +129,36 @@ def score_best_of(problems: Sequence[Sequence[Sampled]]) -> tuple[MethodScore, .
 def curve(problems: Sequence[Sequence[Sampled]], sizes: Sequence[int]) -> dict[str, list[float]]:
     """Accuracy of every method with n solutions, by sizes.
 
-    Each is a mean over random choices of n of every problem's solutions, always the same: up to 20
-    a problem, fewer where there are many problems. Problems with fewer solutions are left out of
-    that size, and a size that no problem has is NaN.
+    Each is a mean over choices of n of every problem's solutions, always the same: all there are,
+    or up to 20 random ones a problem, fewer where there are many problems. `pass@1` is exact.
+    Problems with fewer solutions are left out of that size, and a size that no problem has is NaN.
     """
     num_draws = min(20, max(1, CURVE_DRAWS // max(1, len(problems))))
     rng = np.random.default_rng(0)
     found: dict[str, list[float]] = {name: [] for name in _names()}
     for size in sizes:
-        rows = [
-            accuracies([solutions[i] for i in rng.permutation(len(solutions))[:size]])
-            for solutions in problems
-            if len(solutions) >= size
-            for _ in range(1 if len(solutions) == size else num_draws)
-        ]
+        rows = []
+        for solutions in problems:
+            if len(solutions) < size:
+                continue
+            drawn = [
+                accuracies([solutions[i] for i in places])
+                for places in _choices(len(solutions), size, num_draws, rng)
+            ]
+            row = {name: sum(d[name] for d in drawn) / len(drawn) for name in found}
+            row[PASS_1] = sum(s.is_correct for s in solutions) / len(solutions)
+            rows.append(row)
         for name in found:
             found[name].append(float(np.mean([r[name] for r in rows])) if rows else float("nan"))
     return found
+
+
+def _choices(
+    num: int, size: int, num_draws: int, rng: np.random.Generator
+) -> Iterable[Sequence[int]]:
+    if comb(num, size) <= num_draws:
+        return combinations(range(num), size)
+    return [rng.permutation(num)[:size].tolist() for _ in range(num_draws)]
 
 
 def _names() -> list[str]:

@@ -24,8 +24,11 @@ def print_evaluation(console: Console, report: dict[str, Any]) -> None:
     )
     kind = "verifications" if model.get("num_samples") else "solutions"
     for reason, count in report["unscored"].items():
-        line = f"       {count:,} {kind} without a score: {reason}"
+        line = f"       {kind} without a score, {reason}: {count:,}"
         console.print(line, style="yellow", markup=False, highlight=False)
+    console.print(
+        "per cent, AUC and the like from 0 to 1; in brackets the 95 % interval", style="dim"
+    )
     parts = {
         "processbench": _processbench,
         "best_of": _best_of,
@@ -46,7 +49,7 @@ def _processbench(found: dict[str, Any]) -> Iterator[Table | Text]:
         ("first errors", "bold"),
         f"  ProcessBench, {found['source']}; threshold {threshold['value']}, {how}",
     )
-    yield from _told(found, "num_unscored", "solutions without a score: judged wrongly")
+    yield from _told(found, "num_unscored", "without a score, so judged wrongly")
     table = _table("subset", "n", "erroneous", "correct", "F1")
     for row in found["subsets"]:
         table.add_row(
@@ -70,13 +73,13 @@ def _best_of(found: dict[str, Any]) -> Iterator[Table | Text]:
         f"  {found['source']}; {found['num_problems']:,} problems, {size} solutions each",
     )
     for key, what in (
-        ("num_ungraded", "answers could not be graded: counted as wrong"),
-        ("num_unanswered", "solutions without an answer: they do not vote"),
-        ("num_problems_unanswered", "problems that no solution answers: votes are wrong there"),
-        ("num_unscored", "solutions without a score: never preferred, without weight"),
+        ("num_ungraded", "answers that could not be graded, so wrong"),
+        ("num_unanswered", "solutions without an answer, so without a vote"),
+        ("num_problems_unanswered", "problems that no solution answers, so votes are wrong"),
+        ("num_unscored", "solutions without a score, so never preferred"),
         (
             "num_problems_unscored",
-            "problems of which no solution has one: prm-* and vote-* are wrong",
+            "problems without any score, so prm-* and vote-* are wrong",
         ),
     ):
         yield from _told(found, key, what)
@@ -93,7 +96,7 @@ def _labels(found: dict[str, Any]) -> Iterator[Table | Text]:
         ("labels", "bold"),
         f"  {found['source']}; {found['num_steps']:,} steps, {found['num_good']:,} of them good",
     )
-    yield from _told(found, "num_unscored_steps", "labelled steps without a score: left out")
+    yield from _told(found, "num_unscored_steps", "labelled steps without a score, so left out")
     table = _table("measure", "n", "value")
     rows = (
         (f"agreement at {found['threshold']:g}", "agreement", _percent),
@@ -112,7 +115,7 @@ def _prmbench(found: dict[str, Any]) -> Iterator[Table | Text]:
         ("kinds of error", "bold"),
         f"  PRMBench, {found['source']}; threshold {found['threshold']:g}",
     )
-    yield from _told(found, "num_unscored", "processes without a score: left out")
+    yield from _told(found, "num_unscored", "processes without a score, so left out")
     table = _table("category", "n", "PRM score", "F1 good", "F1 bad")
     for row in (*found["categories"], found["overall"]):
         numbers = (_percent(row[key]) for key in ("prm_score", "f1_good", "f1_bad"))
@@ -122,7 +125,7 @@ def _prmbench(found: dict[str, Any]) -> Iterator[Table | Text]:
 
 def _told(found: dict[str, Any], key: str, what: str) -> Iterator[Text]:
     if found[key]:
-        yield Text(f"{found[key]:,} {what}", style="yellow")
+        yield Text(f"{what}: {found[key]:,}", style="yellow")
 
 
 def _table(*columns: str) -> Table:

@@ -164,9 +164,16 @@ def test_the_curve_ends_in_the_whole_and_begins_with_pass_at_1() -> None:
     for name, values in found.items():
         assert values[1] == pytest.approx(whole[name])
         assert values[2] != values[2]  # nobody has eight
-        assert values[0] == found[PASS_1][0]
-    # 60 draws of one of four: below .05 or above .5 with p < .001
-    assert 0.05 < found[PASS_1][0] < 0.5
+        assert values[0] == pytest.approx(whole[PASS_1])
+    assert found[PASS_1][0] == found[PASS_1][1]
+
+
+def test_the_curve_draws_where_there_are_many_choices() -> None:
+    many = [sampled(i, i < 16, 0.5) for i in range(32)]
+    found = curve([many] * 40, [8])
+    assert found[PASS_1] == [0.5]
+    # 800 draws of 8 of 32, half of them right: the standard error is .006, 5 of them are .03
+    assert found["prm-last"] == [pytest.approx(0.5, abs=0.03)]
 
 
 def test_the_better_of_two_long_solutions_is_no_tie() -> None:

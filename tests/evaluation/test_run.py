@@ -233,13 +233,13 @@ def test_what_a_model_does_not_score_is_right_nowhere_and_that_is_said(tmp_path:
     text = printed(report)
     for line in (
         "1 of 10 solutions, 1 steps",
-        "9 solutions without a score: no voice",
-        "4 solutions without a score: judged wrongly",
-        "5 solutions without a score: never preferred",
-        "1 problems of which no solution has one",
-        "1 solutions without an answer: they do not vote",
-        "6 labelled steps without a score: left out",
-        "1 processes without a score: left out",
+        "solutions without a score, no voice: 9",
+        "without a score, so judged wrongly: 4",
+        "solutions without a score, so never preferred: 5",
+        "problems without any score, so prm-* and vote-* are wrong: 1",
+        "solutions without an answer, so without a vote: 1",
+        "labelled steps without a score, so left out: 6",
+        "processes without a score, so left out: 1",
     ):
         assert line in text
     [line, *_] = (tmp_path / "out" / "scores.jsonl").read_text(encoding="utf-8").splitlines()
