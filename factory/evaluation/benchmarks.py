@@ -16,6 +16,12 @@ from workers.grading import Grader
 
 _SUBSET = re.compile(r"(?P<name>[^\W\d]\w*)(?:-\d+)+")
 """An id that begins with the name of its subset, as "gsm8k-17" does."""
+_STEP_NUMBER = re.compile(r"\A\s*(?:step\s*)?\d+\.\s+(?=\S)", re.IGNORECASE)
+PROCESSBENCH_ROW = "a ProcessBench row has problem, steps and label"
+BEST_OF_ROW = "a best-of-N row has problem and solutions, each with steps"
+PRMBENCH_ROW = (
+    "a PRMBench row has classification, modified_question, modified_process and error_steps"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,21 +112,25 @@ def best_of_row(row: PlacedRow) -> BestOfRow:
 
 
 def prmbench_row(row: PlacedRow) -> PrmBenchRow:
-    """A row of PRMBench: its `error_steps` are counted from 1.
+    """A row of PRMBench: its `error_steps` are counted from 1, and its steps begin with their
+    numbers, which are taken off, as its code does before a PRM sees them.
 
     Raises ValueError for an error step that is not there.
     """
     values = row.values
-    steps = texts(values, "modified_process")
+    steps = [_STEP_NUMBER.sub("", step, count=1) for step in texts(values, "modified_process")]
+    if not steps:
+        raise ValueError("'modified_process' is empty: a process has one step or more")
     numbers = items(values, "error_steps")
     wrong = [n for n in numbers if type(n) is not int or not 1 <= n <= len(steps)]
     if wrong:
-        raise ValueError(f"'error_steps' must be from 1 to {len(steps)}, not {wrong[0]!r}")
+        found = "null" if wrong[0] is None else repr(wrong[0])
+        raise ValueError(f"'error_steps' must be from 1 to {len(steps)}, not {found}")
     question = text(values, "modified_question")
     return PrmBenchRow(
         category=text(values, "classification"),
         problem=optional_text(values, "original_question") or question,
-        text=SolutionText(problem=question, steps=steps),
+        text=SolutionText(problem=question, steps=tuple(steps)),
         error_steps=frozenset(n - 1 for n in numbers),
     )
 

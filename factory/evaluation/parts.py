@@ -129,6 +129,7 @@ class LabelsPart:
 
     source: str
     rows: Sequence[LabelledRow]
+    skipped: dict[str, int]
     settings: EvalSettings
     name: str = "labels"
 
@@ -149,6 +150,7 @@ class LabelsPart:
         ]
         return {
             "num_solutions": len(self.rows),
+            "skipped": self.skipped,
             "num_unscored_steps": len(pairs) - len(steps),
             **asdict(score_steps(steps, self.settings.step_threshold)),
         }

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from factory.errors import InputError
-from factory.evaluation.benchmarks import best_of_row, prmbench_row, processbench_row
+from factory.evaluation.benchmarks import (
+    BEST_OF_ROW,
+    PRMBENCH_ROW,
+    PROCESSBENCH_ROW,
+    best_of_row,
+    prmbench_row,
+    processbench_row,
+)
 from factory.evaluation.files import read_items
 from factory.evaluation.labelled import read_labelled
 from factory.evaluation.parts import BestOfPart, LabelsPart, Part, PrmBenchPart, ProcessBenchPart
@@ -32,18 +39,25 @@ def read_parts(inputs: EvalInputs, settings: EvalSettings) -> list[Part]:
     parts: list[Part] = []
     limit = inputs.limit
     if inputs.processbench:
-        rows = read_items(inputs.processbench, processbench_row, limit=limit)
+        rows = read_items(inputs.processbench, processbench_row, PROCESSBENCH_ROW, limit=limit)
         part = ProcessBenchPart(source=inputs.processbench, rows=rows, settings=settings)
         part.check()
         parts.append(part)
     if inputs.best_of:
-        found = read_items(inputs.best_of, best_of_row, limit=limit)
+        found = read_items(inputs.best_of, best_of_row, BEST_OF_ROW, limit=limit)
         parts.append(BestOfPart(source=inputs.best_of, rows=found))
     if inputs.labels:
         labelled = read_labelled(inputs.labels, inputs.labels_format, limit=limit)
-        parts.append(LabelsPart(source=inputs.labels, rows=labelled, settings=settings))
+        parts.append(
+            LabelsPart(
+                source=inputs.labels,
+                rows=labelled.rows,
+                skipped=labelled.skipped,
+                settings=settings,
+            )
+        )
     if inputs.prmbench:
-        processes = read_items(inputs.prmbench, prmbench_row, limit=limit)
+        processes = read_items(inputs.prmbench, prmbench_row, PRMBENCH_ROW, limit=limit)
         parts.append(PrmBenchPart(source=inputs.prmbench, rows=processes, settings=settings))
     return parts
 

@@ -96,6 +96,8 @@ def _labels(found: dict[str, Any]) -> Iterator[Table | Text]:
         ("labels", "bold"),
         f"  {found['source']}; {found['num_steps']:,} steps, {found['num_good']:,} of them good",
     )
+    for reason in found["skipped"]:
+        yield from _told(found["skipped"], reason, f"left out, {reason}")
     yield from _told(found, "num_unscored_steps", "labelled steps without a score, so left out")
     table = _table("measure", "n", "value")
     rows = (

@@ -206,6 +206,27 @@ def test_labels_of_other_formats_are_recognised(row: dict[str, Any], tmp_path: P
     assert found["agreement"]["value"] == 1.0
 
 
+def test_solutions_of_which_nothing_is_known_are_counted(tmp_path: Path) -> None:
+    """Zero steps, and steps without a label."""
+    rows = [
+        {"question": "Q", "steps": ["a", "BAD"], "labels": [True, False]},
+        {"question": "Q", "steps": ["a"], "labels": [None]},
+        {"question": "Q", "steps": [], "labels": []},
+    ]
+    report = report_of(labels=jsonl(tmp_path / "l.jsonl", rows))
+    assert report["labels"]["num_solutions"] == 1
+    assert sum(report["labels"]["skipped"].values()) == 2
+    assert "left out, no step with a label: 1" in printed(report)
+
+
+def test_prmbench_s_step_numbers_are_taken_off(tmp_path: Path) -> None:
+    steps = ["1. a", "Step 2. BAD b", "1.5 is c", "4."]
+    scorer = Knowing()
+    row = {**PRMBENCH[0], "modified_process": steps}
+    report_of(scorer, prmbench=jsonl(tmp_path / "p.jsonl", [row]))
+    assert scorer.seen[0].steps == ("a", "BAD b", "1.5 is c", "4.")
+
+
 def test_prmbench_counts_its_error_steps_from_1(tmp_path: Path) -> None:
     found = report_of(prmbench=jsonl(tmp_path / "p.jsonl", PRMBENCH))["prmbench"]
     assert found["overall"]["prm_score"]["value"] == 1.0
@@ -274,8 +295,18 @@ def test_the_report_is_json_of_what_is_printed_with_plots(tmp_path: Path) -> Non
         ("processbench", [PROCESSBENCH[0], "{damaged"], r"pb\.jsonl:2: not a JSON line"),
         ("processbench", [{**PROCESSBENCH[0], "label": 3}], r"pb\.jsonl:1: 'label' must be -1 or"),
         ("processbench", [{"problem": "Q", "label": -1}], "no 'steps'"),
-        ("processbench", [{"problem": "Q", "steps": [], "label": -1}], "no steps"),
-        ("processbench", [], "holds no rows"),
+        ("processbench", [{"problem": "Q", "steps": [], "label": -1}], "'steps' is empty"),
+        (
+            "processbench",
+            [],
+            r"holds no rows.* \(a ProcessBench row has problem, steps",
+        ),
+        (
+            "processbench",
+            [{"problem": None, "steps": ["a"], "label": -1}],
+            r"pb\.jsonl:1: 'problem' must be text, not null \(a ProcessBench row has",
+        ),
+        ("processbench", [{"problem": "Q", "steps": ["a"]}], "-1 or a step, 0 to 0, not null"),
         ("best_of", [{"problem": "Q", "solutions": []}], "'solutions' is empty"),
         ("best_of", [{"problem": "Q", "solutions": [{"steps": ["a"]}]}], "'reference_answer'"),
         ("best_of", [{"problem": "Q", "solutions": [{"steps": []}]}], "'steps' must be"),
@@ -284,9 +315,29 @@ def test_the_report_is_json_of_what_is_printed_with_plots(tmp_path: Path) -> Non
             [{"problem": "Q", "solutions": [{"steps": ["a"], "is_correct": "yes"}]}],
             "'is_correct' must be",
         ),
+        (
+            "best_of",
+            [BEST_OF[0], {"problem": "Q", "solutions": [{"steps": ["a", None]}]}],
+            r"pb\.jsonl:2: 'steps' must hold texts, but number 2 is null \(a best-of-N row has",
+        ),
+        ("best_of", ["null"], "one JSON object, this one null"),
+        ("best_of", [], "holds no rows"),
         ("prmbench", [{**PRMBENCH[0], "error_steps": [0]}], "from 1 to 3, not 0"),
-        ("labels", [{"text": "?"}], "of none of the formats"),
-        ("labels", [{"prompt": "Q", "completions": ["a"], "labels": ["?"]}], "of none of"),
+        ("prmbench", [{**PRMBENCH[0], "error_steps": None}], r"not null \(a PRMBench row has"),
+        ("prmbench", [{**PRMBENCH[0], "modified_process": []}], "'modified_process' is empty"),
+        ("prmbench", [], "holds no rows"),
+        ("labels", [{"text": "?"}], "of no format that is guessed"),
+        (
+            "labels",
+            [{"prompt": "Q", "completions": ["a"], "labels": None}],
+            r"pb\.jsonl:1: .*the nearest is trl: 'labels' must be a list, not null; mend it",
+        ),
+        ("labels", [], r"no step with a label.*\(it has no rows\)"),
+        (
+            "labels",
+            [{"prompt": "Q", "completions": [], "labels": []}],
+            r"no step with a label.*\(no steps \(1\)\)",
+        ),
     ],
 )
 def test_a_damaged_row_is_named(part: str, rows: list[Any], message: str, tmp_path: Path) -> None:
