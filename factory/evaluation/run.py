@@ -62,6 +62,14 @@ def read_parts(inputs: EvalInputs, settings: EvalSettings) -> list[Part]:
     return parts
 
 
+def make_folder(out: Path) -> None:
+    """Before hours of scoring. Raises InputError where there is a file."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InputError(f"{error.filename} is a file: name a folder with --out") from error
+
+
 def evaluate(
     scorer: Scorer, parts: Sequence[Part], out: Path | None = None, watch: Watch | None = None
 ) -> dict[str, Any]:
@@ -106,7 +114,7 @@ def evaluate(
 
 
 def _write(out: Path, report: dict[str, Any], scores: dict[SolutionText, list[float]]) -> None:
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     lines = (
         json.dumps(
             {**asdict(text), "scores": [None if isnan(s) else s for s in own]}, ensure_ascii=False

@@ -357,6 +357,12 @@ def test_the_command_refuses_bad_input_before_it_loads_a_model(tmp_path: Path) -
     assert "b.jsonl:1" in str(done.exception)
 
 
+def test_the_command_refuses_a_file_as_its_folder_before_it_loads_a_model(tmp_path: Path) -> None:
+    source = jsonl(tmp_path / "pb.jsonl", PROCESSBENCH)
+    done = CliRunner().invoke(app, ["eval", "no/model", "--processbench", source, "--out", source])
+    assert "is a file: name a folder with --out" in str(done.exception)
+
+
 def test_the_command_evaluates_a_prm(tmp_path: Path) -> None:
     from tests.scorers.checkpoints import save_llama_prm
 
