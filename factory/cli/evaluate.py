@@ -33,7 +33,7 @@ def evaluate(
     labels_format: Annotated[
         str | None, typer.Option(help="Of --labels, where it is not guessed: rlhflow, ...")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first rows of each.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first rows of each benchmark.")] = None,
     backend: Annotated[
         str, typer.Option(help="auto, transformers or vllm.", rich_help_panel=SCORING)
     ] = "auto",
@@ -96,7 +96,11 @@ def evaluate(
         float, typer.Option(help="For labels and PRMBench.", rich_help_panel=READING)
     ] = 0.5,
 ) -> None:
-    """Measure a PRM: first errors, best-of-N, agreement with labels, each with its interval."""
+    """Measure a PRM: first errors, best-of-N, agreement with labels, each with its interval.
+
+    Without a benchmark the toy world's own are used. factory/evaluation/README.md says what each
+    measures and what its rows hold.
+    """
     from importlib.util import find_spec
 
     from factory.evaluation.run import evaluate as run
