@@ -33,7 +33,9 @@ def evaluate(
     labels_format: Annotated[
         str | None, typer.Option(help="Of --labels, where it is not guessed: rlhflow, ...")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first rows of each benchmark.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first rows of each benchmark.")
+    ] = None,
     backend: Annotated[
         str, typer.Option(help="auto, transformers or vllm.", rich_help_panel=SCORING)
     ] = "auto",
