@@ -14,7 +14,7 @@ from trl import SFTConfig, SFTTrainer
 
 from factory.errors import InputError
 from factory.training.arguments import training_arguments
-from factory.training.conversations import COLUMNS, ConversationMaker, form_of
+from factory.training.conversations import COLUMNS, ConversationMaker, form_of, messages_of
 from factory.training.models import (
     load_language_model,
     load_tokenizer,
@@ -134,7 +134,8 @@ def with_contexts(source: Source, tokenizer: Any) -> Source:
     """A row for every context of every conversation; how many that makes is told from the first."""
 
     def split(rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        found = [c for m in rows["conversations"] for c in contexts(tokenizer, m or [])]
+        chats = [messages_of({"conversations": m or []}, GENPRM) for m in rows["conversations"]]
+        found = [context for chat in chats for context in contexts(tokenizer, chat)]
         return {
             "conversations": [list(c.messages) for c in found],
             "learnt_from": [c.learnt_from for c in found],
