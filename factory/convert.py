@@ -216,7 +216,8 @@ def _array_rows(file: Path) -> Iterator[InputRow]:
     for number, values in enumerate(rows, start=1):
         place = f"{file} row {number}"
         if not isinstance(values, dict):
-            raise InputError(f"{place}: each row is an object, this one {shortened(values, 60)!r}")
+            shown = shortened(json.dumps(values), 60)
+            raise InputError(f"{place}: each row is an object, this one is {shown}")
         yield InputRow(place=place, values=values)
 
 

@@ -85,7 +85,8 @@ def _json_object(line: bytes, place: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits; deep nesting
         raise InputError(f"{place}: not a JSON line: {shortened(error)}") from error
     if not isinstance(values, dict):
-        kind = "an array" if isinstance(values, list) else f"a {type(values).__name__}"
+        kinds = {list: "an array", type(None): "null", bool: "true or false", str: "a text"}
+        kind = kinds.get(type(values), "a number")
         raise InputError(f"{place}: each line holds one JSON object, this one {kind}")
     return values
 

@@ -33,7 +33,9 @@ def evaluate(
     labels_format: Annotated[
         str | None, typer.Option(help="Of --labels, where it is not guessed: rlhflow, ...")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first rows of each.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first rows of each benchmark.")
+    ] = None,
     backend: Annotated[
         str, typer.Option(help="auto, transformers or vllm.", rich_help_panel=SCORING)
     ] = "auto",
@@ -96,11 +98,15 @@ def evaluate(
         float, typer.Option(help="For labels and PRMBench.", rich_help_panel=READING)
     ] = 0.5,
 ) -> None:
-    """Measure a PRM: first errors, best-of-N, agreement with labels, each with its interval."""
+    """Measure a PRM: first errors, best-of-N, agreement with labels, each with its interval.
+
+    Without a benchmark the toy world's own are used. factory/evaluation/README.md says what each
+    measures and what its rows hold.
+    """
     from importlib.util import find_spec
 
     from factory.evaluation.run import evaluate as run
-    from factory.evaluation.run import read_parts
+    from factory.evaluation.run import make_folder, read_parts
     from factory.evaluation.settings import EvalInputs, EvalSettings, toy_inputs
     from factory.report.evaluation import print_evaluation
     from factory.report.evaluation_plots import plot_evaluation
@@ -122,6 +128,8 @@ def evaluate(
         inputs = toy_inputs(limit)
         err.print("[yellow]note:[/] no benchmark named: these are the toy world's own")
     parts = read_parts(inputs, settings)
+    if out_folder is not None:
+        make_folder(out_folder)
     scorer = open_scorer(
         model,
         backend=backend,

@@ -10,7 +10,7 @@ from typing import TypedDict
 from factory.core.teachers.form import Reading
 from factory.core.teachers.genprm_text import critique_of, sections_of
 from factory.core.teachers.judgements import after_thinking
-from factory.core.teachers.thinkprm import cut_after_last_decision, numbered
+from factory.core.teachers.thinkprm import concluded, cut_after_last_decision, numbered
 
 NOT_IN_SECTIONS = "not one section per judged step"
 GENPRM_SYSTEM = (
@@ -81,11 +81,10 @@ def thinkprm_row(question: str, steps: Sequence[str], text: str, reading: Readin
         raise ValueError(f"no row from a text without verdicts: {reading.reason or 'no steps'}")
     prefix = [step.strip() for step in steps[: len(reading.verdicts)]]
     is_good = reading.first_error is None
-    chain = f"<think>\n{cut_after_last_decision(text)}\n</think>"
     return ThinkPrmRow(
         problem=question,
         prefix=numbered(prefix),
-        cot=f"{chain}\nIs the solution correct? {'Yes' if is_good else 'No'}",
+        cot=concluded(cut_after_last_decision(text), is_good),
         prefix_steps=prefix,
         gt_step_labels=["+" if verdict else "-" for verdict in reading.verdicts],
         prefix_label=is_good,

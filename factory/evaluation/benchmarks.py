@@ -16,6 +16,12 @@ from workers.grading import Grader
 
 _SUBSET = re.compile(r"(?P<name>[^\W\d]\w*)(?:-\d+)+")
 """An id that begins with the name of its subset, as "gsm8k-17" does."""
+_STEP_NUMBER = re.compile(r"\A\s*(?:step\s*)?\d+\.\s+(?=\S)", re.IGNORECASE)
+PROCESSBENCH_ROW = "a ProcessBench row has problem, steps and label"
+BEST_OF_ROW = "a best-of-N row has problem and solutions, each with steps"
+PRMBENCH_ROW = (
+    "a PRMBench row has classification, modified_question, modified_process and error_steps"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +55,8 @@ class BestOfRow:
 class Graded:
     """A problem's solutions with the classes of their answers, and which are right."""
 
-    classes: tuple[int, ...]
-    """Equal numbers are equal answers; a solution without an answer is alone in its class."""
+    classes: tuple[int | None, ...]
+    """Equal numbers are equal answers; `None` where there is no answer."""
     is_correct: tuple[bool, ...]
     num_ungraded: int
     """Answers that the grader could not decide; they count as wrong."""
@@ -88,7 +94,7 @@ def best_of_row(row: PlacedRow) -> BestOfRow:
     """A line of `problem_id`, `problem`, `reference_answer` and `solutions`, a list of `steps`,
     `answer` and `is_correct`.
 
-    An answer that is not there is looked for in the last step; one that is null is none. Raises
+    An answer that is not there is looked for in the last step; a null or blank one is none. Raises
     ValueError where something is missing, and where nothing says which solutions are right.
     """
     values = row.values
@@ -106,21 +112,25 @@ def best_of_row(row: PlacedRow) -> BestOfRow:
 
 
 def prmbench_row(row: PlacedRow) -> PrmBenchRow:
-    """A row of PRMBench: its `error_steps` are counted from 1.
+    """A row of PRMBench: its `error_steps` are counted from 1, and its steps begin with their
+    numbers, which are taken off, as its code does before a PRM sees them.
 
     Raises ValueError for an error step that is not there.
     """
     values = row.values
-    steps = texts(values, "modified_process")
+    steps = [_STEP_NUMBER.sub("", step, count=1) for step in texts(values, "modified_process")]
+    if not steps:
+        raise ValueError("'modified_process' is empty: a process has one step or more")
     numbers = items(values, "error_steps")
     wrong = [n for n in numbers if type(n) is not int or not 1 <= n <= len(steps)]
     if wrong:
-        raise ValueError(f"'error_steps' must be from 1 to {len(steps)}, not {wrong[0]!r}")
+        found = "null" if wrong[0] is None else repr(wrong[0])
+        raise ValueError(f"'error_steps' must be from 1 to {len(steps)}, not {found}")
     question = text(values, "modified_question")
     return PrmBenchRow(
         category=text(values, "classification"),
         problem=optional_text(values, "original_question") or question,
-        text=SolutionText(problem=question, steps=steps),
+        text=SolutionText(problem=question, steps=tuple(steps)),
         error_steps=frozenset(n - 1 for n in numbers),
     )
 
@@ -148,22 +158,19 @@ def graded(row: BestOfRow, grader: Grader) -> Graded:
     )
 
 
-def answer_classes(answers: Sequence[str | None], grader: Grader) -> list[int]:
+def answer_classes(answers: Sequence[str | None], grader: Grader) -> list[int | None]:
     """A number for each answer: the most frequent spelling takes in all that are equal to it, then
-    the most frequent of those left. `None` is equal to nothing."""
+    the most frequent of those left. `None` stays `None`."""
     spellings = Counter(answer for answer in answers if answer is not None)
     left = [spelling for spelling, _ in spellings.most_common()]
-    class_of: dict[str, int] = {}
+    class_of: dict[str | None, int] = {}
     while left:
         [head, *others] = left
         verdicts = grader.grade_now(head, others)
         equal = {o for o, v in zip(others, verdicts, strict=True) if v is Verdict.CORRECT}
         class_of |= dict.fromkeys([head, *equal], len(spellings) - len(left))
         left = [other for other in others if other not in equal]
-    found = []
-    for place, answer in enumerate(answers):
-        found.append(len(spellings) + place if answer is None else class_of[answer])
-    return found
+    return [class_of.get(answer) for answer in answers]
 
 
 def _sampled(problem: str, value: Any) -> SampledSolution:
@@ -175,8 +182,9 @@ def _sampled(problem: str, value: Any) -> SampledSolution:
     if not isinstance(correct, bool | None):
         raise ValueError(f"'is_correct' must be true, false or null, not {correct!r}")
     has_answer = "answer" in solution
+    answer = optional_text(solution, "answer") if has_answer else extract_answer(steps[-1])
     return SampledSolution(
         text=SolutionText(problem=problem, steps=steps),
-        answer=optional_text(solution, "answer") if has_answer else extract_answer(steps[-1]),
+        answer=(answer or "").strip() or None,
         is_correct=correct,
     )

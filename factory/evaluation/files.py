@@ -43,11 +43,12 @@ def placed_rows(source: str) -> Iterator[PlacedRow]:
 
 
 def read_items(
-    source: str, read: Callable[[PlacedRow], Item], *, limit: int | None = None
+    source: str, read: Callable[[PlacedRow], Item], expected: str, *, limit: int | None = None
 ) -> list[Item]:
     """All rows, or the first of them, as `read` makes of them.
 
-    Raises InputError with the place of a row that `read` refuses by ValueError, and for none.
+    Raises InputError with place and what is `expected` for a row that `read` refuses by ValueError,
+    and where there is none.
     """
     found: list[Item] = []
     for row in placed_rows(source):
@@ -56,9 +57,9 @@ def read_items(
         try:
             found.append(read(row))
         except ValueError as error:
-            raise InputError(f"{row.place}: {shortened(error)}") from error
+            raise InputError(f"{row.place}: {shortened(error)} ({expected})") from error
     if not found:
-        raise InputError(f"{source} holds no rows: there is nothing to evaluate on")
+        raise InputError(f"{source} holds no rows: there is nothing to evaluate on ({expected})")
     return found
 
 

@@ -1,11 +1,12 @@
 """Step labels to compare scores with: a published dataset, or a file of any format that is read."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from factory.errors import InputError
+from factory.errors import InputError, shortened
 from factory.evaluation.files import PlacedRow, placed_rows
 from factory.report.show import open_dataset, published_rows
 from factory.scorers.scorer import SolutionText
@@ -17,6 +18,7 @@ from schemas.published import PER_STEP
 OWN = "prm-factory"
 GUESSED = (OWN, "labelled", "processbench", "math-shepherd", "trl", "rlhflow", "thinkprm-1k")
 """Tried on the first row, in this order; other formats have to be named."""
+NO_LABEL = "no step with a label"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,32 +29,51 @@ class LabelledRow:
     labels: tuple[bool | None, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelled:
+    """Solutions with a label or more, and what was left out, by reason."""
+
+    rows: tuple[LabelledRow, ...]
+    skipped: dict[str, int]
+
+
 def read_labelled(
     source: str, format_name: str | None = None, *, limit: int | None = None
-) -> list[LabelledRow]:
+) -> Labelled:
     """The solutions that have a label, from a job's or dataset's folder, from files, or the Hub.
 
     Labels that a recipe marks as not decided count as none. Raises InputError for rows of no known
     format, and where nothing has a label.
     """
-    rows = _rows(source)
     known = None if format_name is None else _format(format_name)
     found: list[LabelledRow] = []
-    for row in rows:
+    skipped: Counter[str] = Counter()
+    for row in _rows(source):
         if limit is not None and len(found) >= limit:
             break
         known = known or _guessed(row)
         try:
             solutions = known.read(row.values)
-        except Skip:
+        except Skip as reason:
+            skipped[str(reason)] += 1
             continue
         except ValueError as error:
-            raise InputError(f"{row.place}: not a row of {known.name}: {error}") from error
-        found += [_row(s, row.values) for s in solutions]
-    found = [row for row in found if any(label is not None for label in row.labels)]
+            raise InputError(
+                f"{row.place}: not a row of {known.name}: {shortened(error)}"
+            ) from error
+        for solution in solutions:
+            labelled = _row(solution, row.values)
+            if labelled is None:
+                skipped[NO_LABEL] += 1
+            else:
+                found.append(labelled)
     if not found:
-        raise InputError(f"{source} holds no step with a label: there is nothing to compare with")
-    return found
+        why = ", ".join(f"{reason} ({n:,})" for reason, n in skipped.most_common())
+        raise InputError(
+            f"{source} holds no step with a label: there is nothing to compare with "
+            f"({why or 'it has no rows'})"
+        )
+    return Labelled(rows=tuple(found), skipped=dict(skipped.most_common()))
 
 
 def _rows(source: str) -> Iterable[PlacedRow]:
@@ -69,6 +90,7 @@ def _published(folder: Path) -> Iterator[PlacedRow]:
 
 
 def _guessed(row: PlacedRow) -> Format:
+    refused: list[tuple[int, str]] = []
     for name in GUESSED:
         if name == OWN and not {"prompt", "completions", *PER_STEP} <= row.values.keys():
             continue
@@ -77,12 +99,14 @@ def _guessed(row: PlacedRow) -> Format:
             found.read(row.values)
         except Skip:
             return found
-        except ValueError:
+        except ValueError as error:
+            refused.append((len(found.columns & row.values.keys()), f"{name}: {shortened(error)}"))
             continue
         return found
+    nearest = max(refused)[1]
     raise InputError(
-        f"{row.place}: of none of the formats {', '.join(GUESSED)}: name it with --labels-format "
-        f"({', '.join(NAMES)})"
+        f"{row.place}: a row of no format that is guessed, the nearest is {nearest}; mend it, or "
+        f"name its format with --labels-format ({', '.join(NAMES)})"
     )
 
 
@@ -93,7 +117,8 @@ def _format(name: str) -> Format:
         raise InputError(str(error)) from error
 
 
-def _row(solution: LabelledSolution, values: dict[str, Any]) -> LabelledRow:
+def _row(solution: LabelledSolution, values: dict[str, Any]) -> LabelledRow | None:
+    """`None` where no step has a label."""
     labels = solution.labels
     decided = values.get("is_decided")
     if decided is not None and len(decided) == len(labels):
@@ -101,6 +126,8 @@ def _row(solution: LabelledSolution, values: dict[str, Any]) -> LabelledRow:
             None if is_decided is False else label
             for label, is_decided in zip(labels, decided, strict=True)
         )
+    if all(label is None for label in labels):
+        return None
     return LabelledRow(
         text=SolutionText(problem=solution.question, steps=solution.steps), labels=labels
     )

@@ -114,7 +114,10 @@ class BestOfPart:
             "num_solutions": sum(sizes),
             "solutions_per_problem": [min(sizes), max(sizes)],
             "num_ungraded": num_ungraded,
-            "num_unscored": sum(any(map(isnan, own)) for own in scores),
+            "num_unanswered": sum(s.answer is None for p in problems for s in p),
+            "num_problems_unanswered": sum(all(s.answer is None for s in p) for p in problems),
+            "num_unscored": sum(not s.is_scored for p in problems for s in p),
+            "num_problems_unscored": sum(not any(s.is_scored for s in p) for p in problems),
             "methods": [asdict(method) for method in score_best_of(problems)],
             "curve": {"n": tried, **curve(problems, tried)},
         }
@@ -126,6 +129,7 @@ class LabelsPart:
 
     source: str
     rows: Sequence[LabelledRow]
+    skipped: dict[str, int]
     settings: EvalSettings
     name: str = "labels"
 
@@ -146,6 +150,7 @@ class LabelsPart:
         ]
         return {
             "num_solutions": len(self.rows),
+            "skipped": self.skipped,
             "num_unscored_steps": len(pairs) - len(steps),
             **asdict(score_steps(steps, self.settings.step_threshold)),
         }

@@ -1,10 +1,25 @@
-"""PRMBench (arXiv 2501.03124): the PRM score, by kind of injected error.
+"""PRMBench (arXiv 2501.03124; code ssmisya/PRMBench): are steps judged rightly, by kind of error?
 
-PRM score = (F1 of good steps + F1 of bad steps) / 2 over the pooled steps of a category; where the
-category is `multi_solutions`, all of whose steps are right, F1 of good steps alone. An F1 is 0
-where nothing of its class is found and something was there to find; where its class neither occurs
-nor is named it is not defined (the reference code says -1). The overall score is that of all
-pooled steps.
+A step that scores at or above the threshold is called good. Steps are pooled over the processes of
+a category, and counted as in `eval_on_hallucination_step` of the benchmark's code:
+
+- `f1_good` = 2 TP / (2 TP + FP + FN): good steps are the positive class; its `f1`.
+- `f1_bad` = 2 TN / (2 TN + FP + FN): bad steps are; its `negative_f1`.
+- `prm_score` = (f1_good + f1_bad) / 2, the paper's PRMScore with both weights a half. In
+  `multi_solutions`, all of whose steps are good, it is f1_good alone, as in the code's figures.
+- `overall` is the PRM score of all steps of all categories in one pool, as the code's total; it is
+  no mean of categories.
+
+Degenerate cases. An F1 is 0 where its class occurs or is named and no step of it is found, and not
+defined (`None`) where it neither occurs nor is named; the code says -1 for the second, and for a
+precision and recall of 0 too, which would be averaged as numbers. A score of something undefined is
+not defined. A process without scores is left out of everything and counted, as the code leaves out
+those whose answer it cannot read. Intervals draw `original_question`s again, with all processes
+made from each.
+
+Not taken over: a model's own labels of redundancy, which the code prefers in the two categories of
+`simplicity` (a scalar PRM has none); the code's accuracies of steps and of first errors; and its
+leaving out of rows that come twice. It calls a step good above the threshold, not at it.
 """
 
 from collections.abc import Hashable, Sequence

@@ -8,6 +8,7 @@ divide by. The threshold is chosen on one subset and used on all, as in the pape
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import inf, isnan
 
 import numpy as np
@@ -91,33 +92,42 @@ def best_threshold(solutions: Sequence[JudgedSolution]) -> float:
     """The threshold of highest F1 on these solutions; exact, and of several the one nearest 0.5.
 
     A solution is judged rightly for the thresholds of one interval (above the score of its first
-    error, up to the lowest score before it), so F1 changes at scores only, and the middle of every
-    gap between two of them is tried. 0.5 where F1 is not defined or never above 0.
+    error, up to the lowest score before it), so F1 changes at scores only, and one threshold of
+    every gap between two of them is tried. Below the lowest no error is named, above the highest
+    no solution passes: F1 is 0 there. 0.5 where it is so everywhere, or not defined.
     """
     ends = [_right_interval(s) for s in solutions]
     cuts = np.unique([x for pair in ends if pair for x in pair if abs(x) != inf])
-    if not len(cuts):
+    if len(cuts) < 2:
         return DEFAULT_THRESHOLD
-    tried = np.concatenate([cuts[:1], (cuts[:-1] + cuts[1:]) / 2, [np.nextafter(cuts[-1], inf)]])
+    tried = [readable_between(*gap) for gap in pairwise(cuts.tolist())]
     right = {True: np.zeros(len(tried) + 1), False: np.zeros(len(tried) + 1)}
     num = {True: 0, False: 0}
     for solution, pair in zip(solutions, ends, strict=True):
         has_error = solution.first_error is not None
         num[has_error] += 1
         if pair is not None:
-            # tried[i] lies above cuts[i - 1] and not above cuts[i]
-            low = 0 if pair[0] == -inf else int(np.searchsorted(cuts, pair[0])) + 1
-            high = len(cuts) if pair[1] == inf else int(np.searchsorted(cuts, pair[1]))
-            right[has_error][low] += 1
-            right[has_error][high + 1] -= 1
+            # tried[i] lies above cuts[i] and not above cuts[i + 1]
+            right[has_error][0 if pair[0] == -inf else np.searchsorted(cuts, pair[0])] += 1
+            right[has_error][-1 if pair[1] == inf else np.searchsorted(cuts, pair[1])] -= 1
     counts = {kind: np.cumsum(steps)[:-1] for kind, steps in right.items()}
     f1 = harmonic_mean(
         share(counts[True], np.array(num[True])), share(counts[False], np.array(num[False]))
     )
     if np.isnan(f1).all() or np.nanmax(f1) == 0:
         return DEFAULT_THRESHOLD
-    best = tried[f1 >= np.nanmax(f1) - 1e-12]
-    return float(best[np.argmin(np.abs(best - DEFAULT_THRESHOLD))])
+    best = [t for t, value in zip(tried, f1, strict=True) if value >= np.nanmax(f1) - 1e-12]
+    return min(best, key=lambda t: abs(t - DEFAULT_THRESHOLD))
+
+
+def readable_between(low: float, high: float) -> float:
+    """The middle in as few decimals as tell it from both; `high` where no number lies between.
+
+    Either has `low` below it, and not `high`.
+    """
+    middle = (low + high) / 2
+    rounded = (round(middle, digits) for digits in range(1, 18))
+    return next((x for x in (*rounded, middle) if low < x < high), high)
 
 
 def choose_threshold(

@@ -9,7 +9,15 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
-from factory.evaluation.benchmarks import best_of_row, prmbench_row, processbench_row
+from factory.errors import InputError
+from factory.evaluation.benchmarks import (
+    BEST_OF_ROW,
+    PRMBENCH_ROW,
+    PROCESSBENCH_ROW,
+    best_of_row,
+    prmbench_row,
+    processbench_row,
+)
 from factory.evaluation.files import read_items
 from factory.evaluation.labelled import read_labelled
 from factory.evaluation.parts import BestOfPart, LabelsPart, Part, PrmBenchPart, ProcessBenchPart
@@ -31,20 +39,35 @@ def read_parts(inputs: EvalInputs, settings: EvalSettings) -> list[Part]:
     parts: list[Part] = []
     limit = inputs.limit
     if inputs.processbench:
-        rows = read_items(inputs.processbench, processbench_row, limit=limit)
+        rows = read_items(inputs.processbench, processbench_row, PROCESSBENCH_ROW, limit=limit)
         part = ProcessBenchPart(source=inputs.processbench, rows=rows, settings=settings)
         part.check()
         parts.append(part)
     if inputs.best_of:
-        found = read_items(inputs.best_of, best_of_row, limit=limit)
+        found = read_items(inputs.best_of, best_of_row, BEST_OF_ROW, limit=limit)
         parts.append(BestOfPart(source=inputs.best_of, rows=found))
     if inputs.labels:
         labelled = read_labelled(inputs.labels, inputs.labels_format, limit=limit)
-        parts.append(LabelsPart(source=inputs.labels, rows=labelled, settings=settings))
+        parts.append(
+            LabelsPart(
+                source=inputs.labels,
+                rows=labelled.rows,
+                skipped=labelled.skipped,
+                settings=settings,
+            )
+        )
     if inputs.prmbench:
-        processes = read_items(inputs.prmbench, prmbench_row, limit=limit)
+        processes = read_items(inputs.prmbench, prmbench_row, PRMBENCH_ROW, limit=limit)
         parts.append(PrmBenchPart(source=inputs.prmbench, rows=processes, settings=settings))
     return parts
+
+
+def make_folder(out: Path) -> None:
+    """Before hours of scoring. Raises InputError where there is a file."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InputError(f"{error.filename} is a file: name a folder with --out") from error
 
 
 def evaluate(
@@ -52,7 +75,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Scores and reports, JSON-ready; with `out`, `report.json` and the scores are written there.
 
-    Solutions that occur more than once are scored once.
+    Solutions that occur more than once are scored once. Raises InputError where the model gave no
+    score at all: a report of such a model would be one of its absence.
     """
     start = time.monotonic()
     wanted = list(dict.fromkeys(text for part in parts for text in part.texts()))
@@ -63,10 +87,17 @@ def evaluate(
         if watch is not None:
             watch(len(scores), len(wanted))
     seconds = time.monotonic() - start
+    scored = [text for text in wanted if not any(map(isnan, scores[text]))]
+    if not scored:
+        raise InputError(
+            f"the model scored none of {len(wanted):,} solutions: "
+            + ", ".join(f"{why} ({n:,})" for why, n in scorer.unscored.most_common())
+        )
     report: dict[str, Any] = {
         "model": scorer.describe(),
-        "num_solutions_scored": len(wanted),
-        "num_steps_scored": sum(len(text.steps) for text in wanted),
+        "num_solutions": len(wanted),
+        "num_solutions_scored": len(scored),
+        "num_steps_scored": sum(len(text.steps) for text in scored),
         "scoring_seconds": round(seconds, 3),
         "unscored": dict(scorer.unscored),
         "version": version("prm-factory"),
@@ -83,7 +114,7 @@ def evaluate(
 
 
 def _write(out: Path, report: dict[str, Any], scores: dict[SolutionText, list[float]]) -> None:
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     lines = (
         json.dumps(
             {**asdict(text), "scores": [None if isnan(s) else s for s in own]}, ensure_ascii=False

@@ -17,12 +17,18 @@ def print_evaluation(console: Console, report: dict[str, Any]) -> None:
     model = report["model"]
     how = ", ".join(f"{k} {v}" for k, v in model.items() if k != "model" and v is not None)
     console.print(Text.assemble(("model  ", "bold"), f"{model['model']} ({how})"), soft_wrap=True)
+    scored, num = report["num_solutions_scored"], report["num_solutions"]
     console.print(
-        f"[bold]scored[/] {report['num_solutions_scored']:,} solutions, "
+        f"[bold]scored[/] {f'{scored:,} of ' if scored < num else ''}{num:,} solutions, "
         f"{report['num_steps_scored']:,} steps in {duration(report['scoring_seconds'])}"
     )
+    kind = "verifications" if model.get("num_samples") else "solutions"
     for reason, count in report["unscored"].items():
-        console.print(f"       {count:,} without a score: {reason}", markup=False, highlight=False)
+        line = f"       {kind} without a score, {reason}: {count:,}"
+        console.print(line, style="yellow", markup=False, highlight=False)
+    console.print(
+        "per cent, AUC and the like from 0 to 1; in brackets the 95 % interval", style="dim"
+    )
     parts = {
         "processbench": _processbench,
         "best_of": _best_of,
@@ -41,8 +47,9 @@ def _processbench(found: dict[str, Any]) -> Iterator[Table | Text]:
     how = f"chosen on {threshold['chosen_on']}" if threshold["chosen_on"] else "given"
     yield Text.assemble(
         ("first errors", "bold"),
-        f"  ProcessBench, {found['source']}; threshold {threshold['value']:.3g}, {how}",
+        f"  ProcessBench, {found['source']}; threshold {threshold['value']}, {how}",
     )
+    yield from _told(found, "num_unscored", "without a score, so judged wrongly")
     table = _table("subset", "n", "erroneous", "correct", "F1")
     for row in found["subsets"]:
         table.add_row(
@@ -65,8 +72,17 @@ def _best_of(found: dict[str, Any]) -> Iterator[Table | Text]:
         ("best of N", "bold"),
         f"  {found['source']}; {found['num_problems']:,} problems, {size} solutions each",
     )
-    if found["num_ungraded"]:
-        yield Text(f"{found['num_ungraded']:,} answers could not be graded: counted as wrong")
+    for key, what in (
+        ("num_ungraded", "answers that could not be graded, so wrong"),
+        ("num_unanswered", "solutions without an answer, so without a vote"),
+        ("num_problems_unanswered", "problems that no solution answers, so votes are wrong"),
+        ("num_unscored", "solutions without a score, so never preferred"),
+        (
+            "num_problems_unscored",
+            "problems without any score, so prm-* and vote-* are wrong",
+        ),
+    ):
+        yield from _told(found, key, what)
     table = _table("method", "n", "accuracy", "more than majority")
     for row in found["methods"]:
         accuracy, gain = row["accuracy"], row["gain"]
@@ -80,6 +96,9 @@ def _labels(found: dict[str, Any]) -> Iterator[Table | Text]:
         ("labels", "bold"),
         f"  {found['source']}; {found['num_steps']:,} steps, {found['num_good']:,} of them good",
     )
+    for reason in found["skipped"]:
+        yield from _told(found["skipped"], reason, f"left out, {reason}")
+    yield from _told(found, "num_unscored_steps", "labelled steps without a score, so left out")
     table = _table("measure", "n", "value")
     rows = (
         (f"agreement at {found['threshold']:g}", "agreement", _percent),
@@ -98,11 +117,17 @@ def _prmbench(found: dict[str, Any]) -> Iterator[Table | Text]:
         ("kinds of error", "bold"),
         f"  PRMBench, {found['source']}; threshold {found['threshold']:g}",
     )
+    yield from _told(found, "num_unscored", "processes without a score, so left out")
     table = _table("category", "n", "PRM score", "F1 good", "F1 bad")
     for row in (*found["categories"], found["overall"]):
         numbers = (_percent(row[key]) for key in ("prm_score", "f1_good", "f1_bad"))
         table.add_row(Text(row["category"]), f"{row['num_processes']:,}", *numbers)
     yield table
+
+
+def _told(found: dict[str, Any], key: str, what: str) -> Iterator[Text]:
+    if found[key]:
+        yield Text(f"{what}: {found[key]:,}", style="yellow")
 
 
 def _table(*columns: str) -> Table:

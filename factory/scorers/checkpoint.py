@@ -32,12 +32,15 @@ class Checkpoint:
     @property
     def architecture(self) -> str:
         """The first that config.json names; empty where it names none."""
-        return next(iter(self.config.get("architectures") or []), "")
+        names = self.config.get("architectures")
+        first = names[0] if isinstance(names, list) and names else None
+        return first if isinstance(first, str) else ""
 
     @property
     def auto_map(self) -> dict[str, str]:
         """The code that comes with the checkpoint, by what it is for."""
-        return self.config.get("auto_map") or {}
+        found = self.config.get("auto_map")
+        return found if isinstance(found, dict) else {}
 
     @property
     def kind(self) -> str:
@@ -61,6 +64,10 @@ class Checkpoint:
 def open_checkpoint(model: str) -> Checkpoint:
     """Reads the two files. Raises InputError where there is no model."""
     folder = Path(model)
+    if not model.strip():
+        raise InputError("no model is named: give a folder or a Hub id like 'org/name'")
+    if folder.is_file():
+        raise InputError(f"{model} is a file: give the folder that holds its config.json")
     if folder.is_dir():
         if not (folder / CONFIG_FILE).is_file():
             if (folder / ADAPTER_FILE).is_file():
@@ -96,10 +103,43 @@ def _from_hub(model: str) -> Path:
     try:
         config = Path(hf_hub_download(model, CONFIG_FILE))
     except Exception as error:
-        raise InputError(
-            f"{model!r} is no folder here, and loading it from the Hub failed: "
-            f"{type(error).__name__}: {shortened(error)}"
-        ) from error
+        raise InputError(f"{model!r} is no folder here, and {hub_trouble(error)}") from error
     with suppress(EntryNotFoundError, OSError):  # most models have none
         hf_hub_download(model, PRM_FILE)
     return config.parent
+
+
+def hub_trouble(error: Exception) -> str:
+    """Why nothing came from the Hub, and what to do."""
+    from huggingface_hub import errors
+
+    log_in = "log in with 'hf auth login' or set HF_TOKEN"
+    known: tuple[tuple[type[Exception], str], ...] = (
+        (
+            errors.GatedRepoError,
+            f"on the Hub it is gated: ask for access on its page, then {log_in}",
+        ),
+        (
+            errors.RepositoryNotFoundError,
+            f"the Hub shows no such model: check its name, and if it is private {log_in}",
+        ),
+        (
+            errors.LocalEntryNotFoundError,
+            "the Hub cannot be reached: check the connection and HF_HUB_OFFLINE",
+        ),
+        (errors.EntryNotFoundError, f"on the Hub it holds no {CONFIG_FILE}: it is no model"),
+        (errors.HFValidationError, "no Hub id either: give a folder or an id like 'org/name'"),
+    )
+    told = next((what for kind, what in known if isinstance(error, kind)), None)
+    return told or f"loading it from the Hub failed: {type(error).__name__}: {shortened(error)}"
+
+
+def not_loaded(what: str, error: Exception) -> InputError:
+    """What a library could not load, in a line."""
+    if "trust_remote_code" in str(error):
+        return InputError(
+            f"{what} needs the code that comes with it: read that code, then add "
+            "--trust-remote-code"
+        )
+    said = shortened(error, 300)
+    return InputError(f"{what} does not load: {type(error).__name__}: {said}")

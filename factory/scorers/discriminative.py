@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 NOT_LAID_OUT = "the separator stands in a text"
+NOT_FINITE = "the model's numbers are not finite"
 Logits = NDArray[np.float32]
 
 
@@ -67,6 +68,9 @@ class DiscriminativeScorer:
         for place, logits_T2 in self._backend.logits([e for _, e in encoded]):
             index, entry = encoded[place]
             assert logits_T2.shape == (len(entry.separator_positions), 2)
+            if not np.isfinite(logits_T2).all():
+                self.unscored[NOT_FINITE] += 1
+                continue
             found[index] = [float(p) for p in p_good(logits_T2, self._head.good_label)]
         return found
 

@@ -26,7 +26,14 @@ from factory.core.teachers.form import (
 from factory.core.teachers.genprm import GenPrmForm
 from factory.core.teachers.genprm_text import critique_of
 from factory.core.teachers.judgements import Judged, after_thinking
-from factory.core.teachers.thinkprm import ThinkPrmForm, cut_after_last_decision, decisions_of
+from factory.core.teachers.thinkprm import (
+    ANSWERS,
+    QUESTION,
+    THOUGHTS_END,
+    ThinkPrmForm,
+    cut_after_last_decision,
+    decisions_of,
+)
 from factory.core.teaching import Teaching
 from factory.programs.critique import CUT, TOO_LONG_FOR_TEACHER, CodeRunner, Critique, shown
 from factory.scorers.scorer import SolutionText
@@ -38,9 +45,6 @@ from workers.admission import Admission
 from workers.engine import PromptTooLong
 
 YES_NO, CORRECT = ("Yes", "No"), ("correct", "incorrect")
-THOUGHTS_END = "</think>"
-QUESTION = "\nIs the solution correct?"
-"""What ThinkPRM's chains end with; the answer follows behind a space."""
 
 
 class Verify(Protocol):
@@ -151,7 +155,8 @@ class ChainForm:
     """A chain of thought. The last step's score is the answer to the question about all steps.
 
     That answer is ThinkPRM's own score of a solution (arXiv 2504.16828), the `last` aggregation
-    here; the steps before it have the probability of `correct` at their decisions.
+    here; the steps before it have the probability of `correct` at their decisions. The chain stays
+    as it was drawn, so its thoughts are opened once: by the model, or by the chat template.
     """
 
     sampling: Sampling
@@ -177,9 +182,8 @@ class ChainForm:
         judged = decisions_of(drawn.text)[: len(reading.verdicts)]
         try:
             scores = await _weighed(prompt, drawn.text, 0, judged, CORRECT, engine)
-            chain = cut_after_last_decision(drawn.text).removeprefix("<think>").strip()
-            asked = f"<think>\n{chain}\n{THOUGHTS_END}{QUESTION}"
-            weights = await engine.weigh(replace(prompt, prefix=asked), [f" {w}" for w in YES_NO])
+            asked = f"{cut_after_last_decision(drawn.text)}\n{THOUGHTS_END}{QUESTION}"
+            weights = await engine.weigh(replace(prompt, prefix=asked), tuple(ANSWERS.values()))
         except PromptTooLong:
             return Verification(reason=TOO_LONG_FOR_TEACHER)
         if len(scores) == len(solution.steps):

@@ -6,8 +6,8 @@ from importlib.util import find_spec
 from typing import Any, Literal
 
 from factory.core.sft import GENPRM_SYSTEM
-from factory.errors import InputError, shortened
-from factory.scorers.checkpoint import Checkpoint, open_checkpoint
+from factory.errors import InputError
+from factory.scorers.checkpoint import Checkpoint, not_loaded, open_checkpoint
 from factory.scorers.discriminative import DiscriminativeScorer, Head
 from factory.scorers.scorer import Scorer
 from factory.training.layouts import EXTRA_0, SEPARATORS, TRL, Layout, layout_named
@@ -145,8 +145,8 @@ def _open_generative(
     sandbox = open_sandbox(told != "thinkprm", unsafe=unsafe_sandbox)
     try:
         engine = open_engine(checkpoint.model, device=device, engine_args=engine_args)
-    except (ValueError, OSError) as error:
-        raise InputError(f"vLLM does not serve {checkpoint.model}: {shortened(error)}") from error
+    except Exception as error:
+        raise not_loaded(f"{checkpoint.model} in vLLM", error) from error
     return GenerativeScorer(
         engine,
         sandbox,
@@ -181,13 +181,10 @@ def _verify(form: str, checkpoint: Checkpoint, sampling: Sampling) -> Any:
 def _tokenizer(checkpoint: Checkpoint, trust_remote_code: bool) -> Any:
     from transformers import AutoTokenizer
 
-    more = {"trust_remote_code": True} if trust_remote_code else {}
     try:
-        return AutoTokenizer.from_pretrained(checkpoint.model, **more)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"the tokenizer of {checkpoint.model} does not load: {shortened(error)}"
-        ) from error
+        return AutoTokenizer.from_pretrained(checkpoint.model, trust_remote_code=trust_remote_code)
+    except Exception as error:
+        raise not_loaded(f"the tokenizer of {checkpoint.model}", error) from error
 
 
 def _check_vllm() -> None:

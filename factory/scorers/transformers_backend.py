@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from factory.errors import InputError, shortened
-from factory.scorers.checkpoint import QWEN_PRM, Checkpoint
+from factory.errors import InputError
+from factory.scorers.checkpoint import QWEN_PRM, Checkpoint, not_loaded
 from factory.scorers.discriminative import Logits
 from factory.training.layouts import Encoded
 
@@ -116,13 +116,22 @@ def load_network(
         kind = Qwen2ForProcessRewardModel
     elif trust_remote_code and "AutoModel" in checkpoint.auto_map:
         kind = AutoModel
-    more = {"trust_remote_code": True} if trust_remote_code else {}
+    more = {} if kind.__name__ == QWEN_PRM else {"trust_remote_code": trust_remote_code}
     try:
         network, found = kind.from_pretrained(
-            checkpoint.model, dtype=dtype, output_loading_info=True, **more
+            checkpoint.model,
+            dtype=dtype,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are told below, by name
+            **more,
         )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise InputError(f"{checkpoint.model} does not load: {shortened(error, 300)}") from error
+    except Exception as error:
+        raise not_loaded(checkpoint.model, error) from error
+    if mismatched := sorted(name for name, *_ in found["mismatched_keys"]):
+        raise InputError(
+            f"{checkpoint.model} has {len(mismatched)} weights of other shapes than its "
+            f"config.json says, {mismatched[0]} among them: the files do not belong together"
+        )
     if missing := sorted(found["missing_keys"]):
         raise InputError(
             f"{checkpoint.model} lacks {len(missing)} weights of a PRM, {missing[0]} among them: "

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from factory.errors import InputError, shortened
-from factory.scorers.checkpoint import Checkpoint
+from factory.errors import InputError
+from factory.scorers.checkpoint import Checkpoint, not_loaded
 from factory.scorers.discriminative import Logits
 from factory.training.layouts import Encoded
 from workers.vllm_engine import Device
@@ -24,10 +24,10 @@ class VllmBackend:
         """Raises InputError for what vLLM cannot serve."""
         try:
             self._engine = TokenClassifier(checkpoint.model, device=device, engine_args=engine_args)
-        except (ValueError, OSError, NotImplementedError) as error:
+        except Exception as error:
+            what = f"{checkpoint.model} ({checkpoint.architecture}) in vLLM"
             raise InputError(
-                f"vLLM does not serve {checkpoint.model} ({checkpoint.architecture}): "
-                f"{shortened(error, 300)}; --backend transformers may"
+                f"{not_loaded(what, error)}; --backend transformers may serve it"
             ) from error
 
     @property

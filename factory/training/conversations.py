@@ -1,36 +1,38 @@
 """Conversations as token ids with a label on what the model has to write, and on nothing else.
 
+A turn is learnt behind exactly what a scorer will ask it behind: see `factory.training.turns`.
+
 Loss is on the assistant's turns and the token that ends each. Inside them what the interpreter
 printed is masked, heading and fences included: the model did not write it, and at inference it is
-put there for it. Where a turn stands in the chat is found in the rendered text, so any template
-does that repeats what was said.
+put there for it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from factory.core.sft import ASSISTANT
 from factory.core.teachers.genprm_checks import CODE_OUTPUT, FENCE
-from factory.core.teachers.thinkprm import ThinkPrmForm
+from factory.core.teachers.thinkprm import ThinkPrmForm, concluded
 from factory.errors import InputError, shortened
 from factory.training.examples import TOO_LONG, Tally
-from factory.training.layouts import LayoutError, rendered
+from factory.training.layouts import LayoutError
 from factory.training.settings import ERROR, GENPRM, THINKPRM, TRUNCATE_AT_STEP, TrainSettings
 from factory.training.targets import TargetError, are_texts
+from factory.training.turns import Context, Messages, turns_of
+from schemas.interchange.fields import truths
+from schemas.interchange.numbering import unnumbered
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 UNTRAINED = -100
-THINK = "<think>"
-COLUMNS = ("conversations", "problem", "prefix_steps", "cot")
+COLUMNS = ("conversations", "problem", "prefix_steps", "cot", "prefix_label", "gt_step_labels")
 NO_ANSWER = "no turn of the assistant at the end"
-CHANGED = "the chat template changes what was said"
 NO_RATIONALE = "no rationale"
-SHAREGPT_ROLES = {"human": "user", "gpt": "assistant"}
+NO_LABEL = "nothing says whether its steps are right"
+SHAREGPT_ROLES = {"human": "user", "gpt": ASSISTANT}
 """What ShareGPT's `from` calls them; `value` is the content."""
-
-Messages = Sequence[Mapping[str, str]]
 
 
 class TokenExample(TypedDict):
@@ -66,18 +68,27 @@ def form_of(row: Mapping[str, Any]) -> str:
 
 
 def messages_of(row: Mapping[str, Any], form: str) -> Messages:
-    """A row as a chat that the assistant ends; ThinkPRM's question is what a scorer will ask.
+    """A row as a chat that the assistant ends; ThinkPRM's is what a scorer asks, question too.
 
-    Raises TargetError for a row that lacks a part.
+    Raises TargetError for a row that lacks a part, LayoutError for a chain whose row has no label
+    to answer the question by.
     """
     if form == GENPRM:
-        return [_message(turn) for turn in row["conversations"]]
+        return [_message(turn) for turn in row["conversations"] or []]
     problem, steps = row.get("problem"), row.get("prefix_steps")
     if not isinstance(problem, str) or not are_texts(steps):
         raise TargetError("a cot needs problem and prefix_steps: a text and a list of texts")
-    prompt = ThinkPrmForm().prompt(problem, steps)
+    prompt = ThinkPrmForm().prompt(problem, unnumbered(steps))
     asked = [{"role": m.role, "content": m.content} for m in prompt.messages]
-    return [*asked, {"role": "assistant", "content": row["cot"]}]
+    return [*asked, {"role": ASSISTANT, "content": concluded(row["cot"], _is_good(row))}]
+
+
+def _is_good(row: Mapping[str, Any]) -> bool:
+    if (label := row.get("prefix_label")) is not None:
+        return bool(label)
+    if not row.get("gt_step_labels"):
+        raise LayoutError(NO_LABEL)
+    return all(truths(row, "gt_step_labels"))
 
 
 def _message(turn: Mapping[str, Any]) -> Mapping[str, str]:
@@ -109,30 +120,24 @@ def executed_output(text: str) -> Iterator[Span]:
             yield Span(start=ends[i - 1] + len(FENCE) + parts[i].index("["), end=end)
 
 
-def encode_conversation(tokenizer: "PreTrainedTokenizerBase", messages: Messages) -> TokenExample:
-    """Ids and labels of a chat that ends with the assistant's turn.
+def encode_conversation(tokenizer: "PreTrainedTokenizerBase", context: Context) -> TokenExample:
+    """Ids and labels of one of a conversation's `contexts`.
 
-    Raises LayoutError where the template does not repeat what was said.
+    Raises LayoutError where it does not end with the assistant's turn.
     """
-    if not messages or messages[-1]["role"] != "assistant":
+    messages = context.messages
+    if not messages or messages[-1]["role"] != ASSISTANT:
         raise LayoutError(NO_ANSWER)
     end = tokenizer.eos_token
     assert isinstance(end, str), "a model that writes text has an end"
-    text = rendered(tokenizer, [dict(m) for m in messages[:-1]], asks=True)
-    spans, cursor = [], 0
-    for message in messages[:-1]:
-        content = message["content"].strip()
-        start = text.find(content, cursor)
-        if start < 0:
-            raise LayoutError(CHANGED)
-        cursor = start + len(content)
-        if message["role"] == "assistant":
-            spans += _trained(content, start, len(end) if text.startswith(end, cursor) else 0)
-    answer = messages[-1]["content"].strip()
-    if text.rstrip().endswith(THINK) and answer.startswith(THINK):
-        answer = answer.removeprefix(THINK).lstrip("\n")
-    spans += _trained(answer, len(text), len(end))
-    return _labelled(tokenizer, text + answer + end, spans)
+    turns = [t for t in turns_of(tokenizer, messages) if t.place >= context.learnt_from]
+    text = turns[-1].text + end
+    spans: list[Span] = []
+    for turn in turns:
+        assert text.startswith(turn.text), "a context holds its turns as they are asked"
+        has_end = text.startswith(end, len(turn.text))
+        spans += _trained(turn.written, len(turn.prompt), len(end) if has_end else 0)
+    return _labelled(tokenizer, text, spans)
 
 
 def _trained(content: str, start: int, end_length: int) -> Iterator[Span]:
@@ -148,8 +153,7 @@ def _labelled(
     tokenizer: "PreTrainedTokenizerBase", text: str, spans: Sequence[Span]
 ) -> TokenExample:
     """A token is learnt if all its characters lie in one span."""
-    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    ids, offsets = list(encoded["input_ids"]), encoded["offset_mapping"]
+    ids, offsets = _tokens(tokenizer, text, [span.start for span in spans])
     labels = [UNTRAINED] * len(ids)
     waiting = iter(spans)
     span = next(waiting, None)
@@ -159,6 +163,21 @@ def _labelled(
         if span is not None and span.start <= start < end <= span.end:
             labels[i] = ids[i]
     return TokenExample(input_ids=ids, labels=labels)
+
+
+def _tokens(
+    tokenizer: "PreTrainedTokenizerBase", text: str, begins: Sequence[int]
+) -> tuple[list[int], list[tuple[int, int]]]:
+    """Ids and offsets. A scorer's prompt ends where writing begins, so no token reaches over."""
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    ids, offsets = list(encoded["input_ids"]), list(encoded["offset_mapping"])
+    starts = {start for start, _ in offsets}
+    cut = next((b for b in reversed(begins) if 0 < b < len(text) and b not in starts), None)
+    if cut is None:
+        return ids, offsets
+    ids, offsets = _tokens(tokenizer, text[:cut], [b for b in begins if b < cut])
+    more, places = _tokens(tokenizer, text[cut:], [])
+    return ids + more, offsets + [(start + cut, end + cut) for start, end in places]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,13 +190,19 @@ class ConversationMaker:
     max_length: int
 
     def __call__(self, row: Mapping[str, Any], tally: Tally) -> TokenExample | None:
-        """The row's example, `None` where it is dropped; counted either way."""
-        tally.num_rows += 1
+        """The example of a row, or of one of its contexts; `None` where it is dropped.
+
+        Counted either way, as a row only the first of its contexts.
+        """
+        learnt_from = row.get("learnt_from") or 0
+        tally.num_rows += not learnt_from
         if not row.get("conversations" if self.form == GENPRM else "cot"):
             tally.dropped[NO_RATIONALE] += 1
             return None
         try:
-            example = self._example(messages_of(row, self.form), tally)
+            messages = messages_of(row, self.form)
+            context = Context(messages=messages, learnt_from=learnt_from)
+            example = self._example(context, tally)
         except TargetError as error:
             raise InputError(f"row {tally.num_rows:,} of the data: {error}") from error
         except LayoutError as error:
@@ -191,9 +216,9 @@ class ConversationMaker:
         tally.num_trained_tokens += sum(label != UNTRAINED for label in example["labels"])
         return example
 
-    def _example(self, messages: Messages, tally: Tally) -> TokenExample | None:
+    def _example(self, context: Context, tally: Tally) -> TokenExample | None:
         """Whole, or cut after the last of the assistant's turns that fits; `None` if none does."""
-        example = encode_conversation(self.tokenizer, messages)
+        example = encode_conversation(self.tokenizer, context)
         if len(example["input_ids"]) <= self.max_length:
             return example
         if self.settings.too_long == ERROR:
@@ -202,10 +227,11 @@ class ConversationMaker:
                 f"more than {self.max_length:,}: raise --max-length, or choose --too-long drop"
             )
         if self.settings.too_long == TRUNCATE_AT_STEP:
-            for stop in range(len(messages) - 1, 0, -1):
-                if messages[stop - 1]["role"] != "assistant":
+            for stop in range(len(context.messages) - 1, context.learnt_from, -1):
+                if context.messages[stop - 1]["role"] != ASSISTANT:
                     continue
-                example = encode_conversation(self.tokenizer, messages[:stop])
+                cut = replace(context, messages=context.messages[:stop])
+                example = encode_conversation(self.tokenizer, cut)
                 if len(example["input_ids"]) <= self.max_length:
                     tally.num_truncated += 1
                     return example

@@ -4,6 +4,8 @@ Examples are padded, not packed, for the reason `factory.training.discriminative
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -35,8 +37,9 @@ from factory.training.run_folder import (
     package_versions,
     write_run,
 )
-from factory.training.settings import THINKPRM, TRUNCATE_AT_STEP, TrainSettings
-from factory.training.sources import open_source
+from factory.training.settings import GENPRM, THINKPRM, TRUNCATE_AT_STEP, TrainSettings
+from factory.training.sources import Source, open_source
+from factory.training.targets import TargetError
 from factory.training.training_sets import (
     ExampleStream,
     LengthSampler,
@@ -45,9 +48,12 @@ from factory.training.training_sets import (
     steps_for,
     training_set,
 )
+from factory.training.turns import Context, contexts
 
 SCHEMA = pa.schema({"input_ids": pa.list_(pa.int32()), "labels": pa.list_(pa.int32())})
 BLANK = TokenExample(input_ids=[0], labels=[UNTRAINED])
+LOOKED_AT = 200
+"""Rows from which is told how many examples a stream has."""
 
 
 def train_generative(
@@ -65,6 +71,8 @@ def train_generative(
     tokenizer = load_tokenizer(settings.model)
     if tokenizer.eos_token is None:
         raise InputError(f"the tokenizer of {settings.model} has no token that ends a text")
+    if form == GENPRM:
+        source = with_contexts(source, tokenizer)
     make = ConversationMaker(
         tokenizer=tokenizer, settings=settings, form=form, max_length=max_length_of(settings)
     )
@@ -130,6 +138,37 @@ def _for_trl(dataset: Any) -> Any:
     )
 
 
+def with_contexts(source: Source, tokenizer: Any) -> Source:
+    """A row for every context of every conversation; how many that makes is told from the first."""
+
+    def split(rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        found = [c for turns in rows["conversations"] for c in _contexts_of(turns, tokenizer)]
+        return {
+            "conversations": [list(c.messages) for c in found],
+            "learnt_from": [c.learnt_from for c in found],
+        }
+
+    first = [row["conversations"] for row in islice(source.rows(), LOOKED_AT)]
+    many = len(split({"conversations": first})["learnt_from"]) / len(first)
+    return replace(
+        source,
+        dataset=source.dataset.select_columns(["conversations"]).map(
+            split, batched=True, batch_size=100
+        ),
+        num_rows=None if source.num_rows is None else round(source.num_rows * many),
+    )
+
+
+def _contexts_of(turns: Any, tokenizer: Any) -> list[Context]:
+    """What has no turns, or no words for them, passes as it is: making its example tells why."""
+    try:
+        return contexts(tokenizer, messages_of({"conversations": turns}, GENPRM))
+    except TargetError:
+        return [Context(messages=turns)]
+
+
 def _system_of(row: Mapping[str, Any], form: str) -> str | None:
-    first = messages_of(row, form)[0]
+    if form == THINKPRM:
+        return None
+    first = row["conversations"][0]
     return first["content"] if first["role"] == "system" else None

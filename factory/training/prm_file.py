@@ -39,6 +39,10 @@ class PrmFile:
         needed = ("layout", "separator", "good_label") if self.kind == DISCRIMINATIVE else ("form",)
         if missing := [name for name in needed if getattr(self, name) is None]:
             raise ValueError(f"a {self.kind} PRM needs {', '.join(missing)}")
+        if not isinstance(self.separator, str | None):
+            raise ValueError(f"separator has to be text, not {self.separator!r}")
+        if self.good_label not in (None, 0, 1):
+            raise ValueError(f"good_label has to be 0 or 1, not {self.good_label!r}")
 
     @property
     def as_layout(self) -> Layout:
@@ -59,7 +63,10 @@ def read_prm_file(folder: Path) -> PrmFile | None:
     known = {entry.name for entry in fields(PrmFile)}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return PrmFile(**{name: value for name, value in content.items() if name in known})
+        prm = PrmFile(**{name: value for name, value in content.items() if name in known})
+        if prm.kind == DISCRIMINATIVE:
+            _ = prm.as_layout  # of a known name
+        return prm
     except (ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is damaged: {shortened(error)}; train again") from error
 

@@ -32,7 +32,11 @@ def items(row: Row, name: str) -> list[Any]:
 
 def texts(row: Row, name: str) -> tuple[str, ...]:
     """A list of texts."""
-    return tuple(text({name: value}, name) for value in items(row, name))
+    values = items(row, name)
+    for number, value in enumerate(values, start=1):
+        if not isinstance(value, str):
+            raise ValueError(f"'{name}' must hold texts, but number {number} is {_short(value)}")
+    return tuple(values)
 
 
 def struct(row: Row, name: str) -> Row:
@@ -86,5 +90,5 @@ def _present(row: Row, name: str) -> Any:
 
 
 def _short(value: Any) -> str:
-    shown = value if isinstance(value, str) else repr(value)
+    shown = value if isinstance(value, str) else "null" if value is None else repr(value)
     return shown if len(shown) <= 80 else f"{shown[:79]}…"

@@ -35,8 +35,12 @@ SCHEMA = pa.schema(
 def read(row: Row) -> tuple[LabelledSolution, ...]:
     """One solution: good up to the first error, which is bad; of later steps nothing is known."""
     steps, label = texts(row, "steps"), row.get("label")
+    if not steps:
+        raise ValueError("'steps' is empty: a solution has one step or more")
     if type(label) is not int or not NO_ERROR <= label < len(steps):
-        raise ValueError(f"'label' must be {NO_ERROR} or one of {len(steps)} steps, not {label!r}")
+        found = "null" if label is None else repr(label)
+        last = len(steps) - 1
+        raise ValueError(f"'label' must be {NO_ERROR} or a step, 0 to {last}, not {found}")
     return (
         LabelledSolution(
             question=text(row, "problem"),

@@ -59,7 +59,8 @@ def test_a_weighted_vote_can_overrule_the_majority() -> None:
         ([0.5, 0.5, 0.5], [1.0, 0.0, 0.0], 1 / 3),
         ([0.5, 0.5 + 1e-12], [1.0, 0.0], 0.5),  # rounding is no preference
         ([0.5, 0.6], [1.0, 0.0], 0.0),
-        ([-inf, -inf], [1.0, 0.0], 0.5),  # nothing scored: any
+        ([-inf, -inf], [1.0, 1.0], 0.0),  # nothing scored: nothing chosen
+        ([], [], 0.0),
     ],
 )
 def test_ties_are_shared(values: list[float], correct: list[float], expected: float) -> None:
@@ -85,6 +86,34 @@ def test_a_solution_without_scores_is_not_preferred_and_does_not_vote() -> None:
         assert found[f"prm-{name}"] == 1.0
         assert found[f"vote-{name}"] == 1.0
     assert found[MAJORITY] == 0.0
+
+
+def test_a_prm_that_scores_nothing_is_not_shown_as_a_solution_at_random() -> None:
+    problem = (sampled("a", True, nan), sampled("a", True, 0.5, nan), sampled("b", False, nan))
+    found = accuracies(problem)
+    for name in AGGREGATIONS:
+        assert found[f"prm-{name}"] == found[f"vote-{name}"] == 0.0
+    assert found[PASS_1] == pytest.approx(2 / 3)
+    assert found[MAJORITY] == 1.0
+
+
+def test_a_solution_without_an_answer_does_not_vote() -> None:
+    gave_up = sampled(None, False, 0.9)
+    problem = (gave_up, gave_up, sampled("6", True, 0.1))
+    found = accuracies(problem)
+    assert (found[MAJORITY], found["vote-last"]) == (1.0, 1.0)
+    assert found["prm-last"] == 0.0  # the solution of highest score is one that gave up
+    assert found[PASS_1] == pytest.approx(1 / 3)
+
+
+def test_where_nobody_answers_every_vote_is_wrong() -> None:
+    found = accuracies((sampled(None, False, 0.9), sampled(None, True, 0.1)))
+    assert found[MAJORITY] == found["vote-mean"] == 0.0
+
+
+def test_a_vote_of_no_weight_is_a_vote() -> None:
+    problem = (sampled("a", True, 0.0), sampled("b", False, nan))
+    assert accuracies(problem)["vote-min"] == 1.0
 
 
 def test_an_answer_that_is_right_half_the_time_counts_half() -> None:
@@ -118,7 +147,7 @@ values = st.sampled_from([0.0, 0.2, 0.5, 0.8, 1.0, nan])
 
 @st.composite
 def problems(draw: st.DrawFn) -> list[Sampled]:
-    classes = draw(st.lists(st.integers(0, 3), min_size=1, max_size=6))
+    classes = draw(st.lists(st.none() | st.integers(0, 3), min_size=1, max_size=6))
     return [sampled(c, c == 0, *draw(st.lists(values, min_size=1, max_size=3))) for c in classes]
 
 
@@ -135,9 +164,16 @@ def test_the_curve_ends_in_the_whole_and_begins_with_pass_at_1() -> None:
     for name, values in found.items():
         assert values[1] == pytest.approx(whole[name])
         assert values[2] != values[2]  # nobody has eight
-        assert values[0] == found[PASS_1][0]
-    # 60 draws of one of four: below .05 or above .5 with p < .001
-    assert 0.05 < found[PASS_1][0] < 0.5
+        assert values[0] == pytest.approx(whole[PASS_1])
+    assert found[PASS_1][0] == found[PASS_1][1]
+
+
+def test_the_curve_draws_where_there_are_many_choices() -> None:
+    many = [sampled(i, i < 16, 0.5) for i in range(32)]
+    found = curve([many] * 40, [8])
+    assert found[PASS_1] == [0.5]
+    # 800 draws of 8 of 32, half of them right: the standard error is .006, 5 of them are .03
+    assert found["prm-last"] == [pytest.approx(0.5, abs=0.03)]
 
 
 def test_the_better_of_two_long_solutions_is_no_tie() -> None:

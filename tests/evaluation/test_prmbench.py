@@ -52,6 +52,20 @@ def test_the_extremes() -> None:
     assert nothing_bad.overall.prm_score.value is None
 
 
+def test_a_class_that_is_there_and_never_found_has_an_f1_of_0() -> None:
+    """Where the code divides 0 by 0 and says -1: all good called bad, all bad called good."""
+    found = score_prmbench([process("circular", {1}, 0.1, 0.9)]).overall
+    assert found.f1_good.value == found.f1_bad.value == found.prm_score.value == 0.0
+
+
+def test_the_overall_score_is_of_one_pool_and_no_mean() -> None:
+    found = score_prmbench(
+        [process("circular", {0}, 0.1, 0.9), process("deception", {0}, *[0.9] * 8)]
+    )
+    good, bad = 2 * 8 / (2 * 8 + 1), 2 * 1 / (2 * 1 + 1)
+    assert found.overall.prm_score.value == pytest.approx((good + bad) / 2)
+
+
 def test_what_has_no_scores_is_left_out_and_counted() -> None:
     found = score_prmbench([process("circular", {0}, nan), process("circular", {0}, 0.1, 0.9)])
     assert (found.num_unscored, found.overall.num_processes) == (1, 1)

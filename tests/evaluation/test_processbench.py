@@ -1,6 +1,6 @@
 """ProcessBench's F1 and thresholds: worked numbers, and the threshold against all thresholds."""
 
-from math import nan
+from math import nan, nextafter
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from factory.evaluation.processbench import (
     choose_threshold,
     is_right,
     predicted_error,
+    readable_between,
     score_processbench,
 )
 
@@ -134,6 +135,41 @@ def test_of_equally_good_thresholds_the_one_nearest_a_half_is_taken() -> None:
     assert best_threshold([judged(0, 0.0), judged(None, 1.0)]) == 0.5
     assert best_threshold([judged(0, 0.9)]) == 0.5
     assert best_threshold([]) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.0, 1.0, 0.5),
+        (0.52, 0.58, 0.55),
+        (0.51234, 0.51236, 0.51235),
+        (0.0, 5e-324, 5e-324),
+        (nextafter(1.0, 0.0), 1.0, 1.0),
+        (nextafter(0.7, 0.0), 0.7, 0.7),
+        (0.7, nextafter(0.7, 1.0), nextafter(0.7, 1.0)),
+        (1e-12, 3e-12, 2e-12),
+    ],
+)
+def test_a_threshold_is_short_to_write_and_separates(
+    low: float, high: float, expected: float
+) -> None:
+    found = readable_between(low, high)
+    assert found == expected
+    assert low < found <= high
+
+
+@given(st.floats(0, 1), st.integers(1, 3))
+def test_neighbouring_scores_are_told_apart(bad: float, num_between: int) -> None:
+    good = bad
+    for _ in range(num_between):
+        good = nextafter(good, 2.0)
+    chosen = best_threshold([judged(0, bad), judged(None, good)])
+    assert bad < chosen <= good
+
+
+@given(st.lists(solutions(), max_size=12))
+def test_a_chosen_threshold_is_a_score_or_lies_between_two(found: list[JudgedSolution]) -> None:
+    assert 0 < best_threshold(found) <= 1
 
 
 def test_an_interval_covers_the_truth_as_often_as_it_says() -> None:

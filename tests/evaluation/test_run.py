@@ -86,9 +86,15 @@ class Knowing:
 
 
 class Silent(Knowing):
-    """Scores nothing."""
+    """Scores the solutions of one problem at most."""
+
+    def __init__(self, but: str = "") -> None:
+        super().__init__()
+        self._but = but
 
     def score(self, problem: str, steps: Sequence[str]) -> list[float]:
+        if problem == self._but:
+            return super().score(problem, steps)
         self.unscored["no voice"] += 1
         return [nan] * len(steps)
 
@@ -163,16 +169,17 @@ def test_repeated_solutions_are_scored_once(tmp_path: Path) -> None:
     assert len(scorer.seen) == report["num_solutions_scored"] == 5
 
 
-def test_equal_answers_are_one_class_and_no_answer_is_alone() -> None:
+def test_equal_answers_are_one_class_and_no_answer_is_none() -> None:
     grader = Grader()
     try:
         found = answer_classes(["0.5", None, "7", "1/2", None, "0.50"], grader)
         assert answer_classes([], grader) == []
-        assert answer_classes([None, None], grader) == [0, 1]
+        assert answer_classes([None, None], grader) == [None, None]
     finally:
         grader.close()
     assert found[0] == found[3] == found[5]
-    assert len(set(found)) == 4
+    assert found[1] is found[4] is None
+    assert len(set(found)) == 3
 
 
 def test_labels_of_a_published_dataset_are_compared(tmp_path: Path) -> None:
@@ -199,28 +206,70 @@ def test_labels_of_other_formats_are_recognised(row: dict[str, Any], tmp_path: P
     assert found["agreement"]["value"] == 1.0
 
 
+def test_solutions_of_which_nothing_is_known_are_counted(tmp_path: Path) -> None:
+    """Zero steps, and steps without a label."""
+    rows = [
+        {"question": "Q", "steps": ["a", "BAD"], "labels": [True, False]},
+        {"question": "Q", "steps": ["a"], "labels": [None]},
+        {"question": "Q", "steps": [], "labels": []},
+    ]
+    report = report_of(labels=jsonl(tmp_path / "l.jsonl", rows))
+    assert report["labels"]["num_solutions"] == 1
+    assert sum(report["labels"]["skipped"].values()) == 2
+    assert "left out, no step with a label: 1" in printed(report)
+
+
+def test_prmbench_s_step_numbers_are_taken_off(tmp_path: Path) -> None:
+    steps = ["1. a", "Step 2. BAD b", "1.5 is c", "4."]
+    scorer = Knowing()
+    row = {**PRMBENCH[0], "modified_process": steps}
+    report_of(scorer, prmbench=jsonl(tmp_path / "p.jsonl", [row]))
+    assert scorer.seen[0].steps == ("a", "BAD b", "1.5 is c", "4.")
+
+
 def test_prmbench_counts_its_error_steps_from_1(tmp_path: Path) -> None:
     found = report_of(prmbench=jsonl(tmp_path / "p.jsonl", PRMBENCH))["prmbench"]
     assert found["overall"]["prm_score"]["value"] == 1.0
     assert found["categories"][0]["category"] == "circular"
 
 
-def test_a_model_that_scores_nothing_is_right_nowhere_and_that_is_said(tmp_path: Path) -> None:
+def test_what_a_model_does_not_score_is_right_nowhere_and_that_is_said(tmp_path: Path) -> None:
     report = report_of(
-        Silent(),
+        Silent(but="1 + 1?"),
         processbench=jsonl(tmp_path / "pb.jsonl", PROCESSBENCH),
         best_of=jsonl(tmp_path / "b.jsonl", BEST_OF),
         labels=jsonl(tmp_path / "l.jsonl", PROCESSBENCH),
         prmbench=jsonl(tmp_path / "p.jsonl", PRMBENCH),
         out=tmp_path / "out",
     )
+    assert (report["num_solutions"], report["num_solutions_scored"]) == (10, 1)
     assert report["processbench"]["average_f1"]["value"] == 0.0
     assert report["processbench"]["num_unscored"] == 4
+    best_of = report["best_of"]
+    assert (best_of["num_unscored"], best_of["num_problems_unscored"]) == (5, 1)
+    methods = {row["method"]: row["accuracy"]["value"] for row in best_of["methods"]}
+    assert methods["prm-last"] == methods["vote-last"] == 0.5
     assert report["labels"]["num_steps"] == 0
     assert report["prmbench"]["num_unscored"] == 1
-    assert "without a score: no voice" in printed(report)
+    text = printed(report)
+    for line in (
+        "1 of 10 solutions, 1 steps",
+        "solutions without a score, no voice: 9",
+        "without a score, so judged wrongly: 4",
+        "solutions without a score, so never preferred: 5",
+        "problems without any score, so prm-* and vote-* are wrong: 1",
+        "solutions without an answer, so without a vote: 1",
+        "labelled steps without a score, so left out: 6",
+        "processes without a score, so left out: 1",
+    ):
+        assert line in text
     [line, *_] = (tmp_path / "out" / "scores.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(line)["scores"] == [None, None, None]
+
+
+def test_a_model_that_scores_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"scored none of 5 solutions: no voice \(5\)"):
+        report_of(Silent(), best_of=jsonl(tmp_path / "b.jsonl", BEST_OF))
 
 
 def test_the_report_is_json_of_what_is_printed_with_plots(tmp_path: Path) -> None:
@@ -246,8 +295,18 @@ def test_the_report_is_json_of_what_is_printed_with_plots(tmp_path: Path) -> Non
         ("processbench", [PROCESSBENCH[0], "{damaged"], r"pb\.jsonl:2: not a JSON line"),
         ("processbench", [{**PROCESSBENCH[0], "label": 3}], r"pb\.jsonl:1: 'label' must be -1 or"),
         ("processbench", [{"problem": "Q", "label": -1}], "no 'steps'"),
-        ("processbench", [{"problem": "Q", "steps": [], "label": -1}], "no steps"),
-        ("processbench", [], "holds no rows"),
+        ("processbench", [{"problem": "Q", "steps": [], "label": -1}], "'steps' is empty"),
+        (
+            "processbench",
+            [],
+            r"holds no rows.* \(a ProcessBench row has problem, steps",
+        ),
+        (
+            "processbench",
+            [{"problem": None, "steps": ["a"], "label": -1}],
+            r"pb\.jsonl:1: 'problem' must be text, not null \(a ProcessBench row has",
+        ),
+        ("processbench", [{"problem": "Q", "steps": ["a"]}], "-1 or a step, 0 to 0, not null"),
         ("best_of", [{"problem": "Q", "solutions": []}], "'solutions' is empty"),
         ("best_of", [{"problem": "Q", "solutions": [{"steps": ["a"]}]}], "'reference_answer'"),
         ("best_of", [{"problem": "Q", "solutions": [{"steps": []}]}], "'steps' must be"),
@@ -256,9 +315,29 @@ def test_the_report_is_json_of_what_is_printed_with_plots(tmp_path: Path) -> Non
             [{"problem": "Q", "solutions": [{"steps": ["a"], "is_correct": "yes"}]}],
             "'is_correct' must be",
         ),
+        (
+            "best_of",
+            [BEST_OF[0], {"problem": "Q", "solutions": [{"steps": ["a", None]}]}],
+            r"pb\.jsonl:2: 'steps' must hold texts, but number 2 is null \(a best-of-N row has",
+        ),
+        ("best_of", ["null"], "one JSON object, this one null"),
+        ("best_of", [], "holds no rows"),
         ("prmbench", [{**PRMBENCH[0], "error_steps": [0]}], "from 1 to 3, not 0"),
-        ("labels", [{"text": "?"}], "of none of the formats"),
-        ("labels", [{"prompt": "Q", "completions": ["a"], "labels": ["?"]}], "of none of"),
+        ("prmbench", [{**PRMBENCH[0], "error_steps": None}], r"not null \(a PRMBench row has"),
+        ("prmbench", [{**PRMBENCH[0], "modified_process": []}], "'modified_process' is empty"),
+        ("prmbench", [], "holds no rows"),
+        ("labels", [{"text": "?"}], "of no format that is guessed"),
+        (
+            "labels",
+            [{"prompt": "Q", "completions": ["a"], "labels": None}],
+            r"pb\.jsonl:1: .*the nearest is trl: 'labels' must be a list, not null; mend it",
+        ),
+        ("labels", [], r"no step with a label.*\(it has no rows\)"),
+        (
+            "labels",
+            [{"prompt": "Q", "completions": [], "labels": []}],
+            r"no step with a label.*\(no steps \(1\)\)",
+        ),
     ],
 )
 def test_a_damaged_row_is_named(part: str, rows: list[Any], message: str, tmp_path: Path) -> None:
@@ -276,6 +355,12 @@ def test_the_command_refuses_bad_input_before_it_loads_a_model(tmp_path: Path) -
     done = CliRunner().invoke(app, ["eval", "no/model", "--best-of", source])
     assert isinstance(done.exception, InputError)
     assert "b.jsonl:1" in str(done.exception)
+
+
+def test_the_command_refuses_a_file_as_its_folder_before_it_loads_a_model(tmp_path: Path) -> None:
+    source = jsonl(tmp_path / "pb.jsonl", PROCESSBENCH)
+    done = CliRunner().invoke(app, ["eval", "no/model", "--processbench", source, "--out", source])
+    assert "is a file: name a folder with --out" in str(done.exception)
 
 
 def test_the_command_evaluates_a_prm(tmp_path: Path) -> None:

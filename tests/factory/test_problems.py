@@ -49,7 +49,7 @@ BAD_SECOND_LINES = {
         "p.jsonl:2: not UTF-8 text",
     ),
     "an array": (b'["question"]', "p.jsonl:2: each line holds one JSON object, this one an array"),
-    "null": (b"null", "p.jsonl:2: each line holds one JSON object, this one a NoneType"),
+    "null": (b"null", "p.jsonl:2: each line holds one JSON object, this one null"),
     "no columns": (b"{}", "p.jsonl:2: no column 'question' or 'problem' or 'prompt'"),
     "no answer column": (
         b'{"question": "q", "gold": "1"}',

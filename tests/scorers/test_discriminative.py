@@ -124,6 +124,16 @@ def test_what_cannot_be_scored_is_counted_and_nan(llama: Path) -> None:
     }
 
 
+def test_a_model_whose_numbers_are_not_finite_gives_no_score(tmp_path: Path) -> None:
+    folder = save_llama_prm(tmp_path)
+    network = AutoModelForTokenClassification.from_pretrained(folder)
+    torch.nn.init.constant_(network.score.bias, float("nan"))
+    network.save_pretrained(folder)
+    scorer = open_scorer(str(folder))
+    assert all(isnan(score) for scores in scorer.score_all(SOLUTIONS) for score in scores)
+    assert scorer.unscored == {"the model's numbers are not finite": len(SOLUTIONS)}
+
+
 def test_no_solutions_have_no_scores(llama: Path) -> None:
     assert open_scorer(str(llama)).score_all([]) == []
 

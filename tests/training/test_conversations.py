@@ -10,8 +10,8 @@ from factory.core.teachers.genprm import GenPrmForm
 from factory.errors import InputError
 from factory.toy import MODEL_DIR
 from factory.training.conversations import (
-    CHANGED,
     NO_ANSWER,
+    NO_LABEL,
     UNTRAINED,
     ConversationMaker,
     TokenExample,
@@ -23,6 +23,7 @@ from factory.training.conversations import (
 from factory.training.examples import TOO_LONG, Tally
 from factory.training.layouts import LayoutError
 from factory.training.settings import TrainSettings
+from factory.training.turns import Context
 
 OPEN = "<analyze>\nFine.\n</analyze>\n<verify>\n```python\nprint(1 + 1)\n"
 BEFORE, AFTER = f"{OPEN}```\n", "</verify>\n<output>\nYes\n</output>"
@@ -33,7 +34,8 @@ CHAT = [
     {"role": "user", "content": "Yes"},
     {"role": "assistant", "content": "Yes"},
 ]
-CHAIN = {"problem": "1 + 1?", "prefix_steps": ["2."], "cot": "<think>\nWell.\n</think>\nYes"}
+COT = "<think>\nStep 1: Well. The step is \\boxed{correct}\n</think>\nIs the solution correct? Yes"
+CHAIN = {"problem": "1 + 1?", "prefix_steps": ["2."], "cot": COT, "prefix_label": True}
 THINKING = (
     "{% for m in messages %}<|user|>{{ m['content'].split('</think>')[-1] }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|><think>\n{% endif %}"
@@ -51,8 +53,12 @@ def learnt(tokenizer: PreTrainedTokenizerBase, example: TokenExample) -> str:
     return tokenizer.decode([label for label in example["labels"] if label != UNTRAINED])
 
 
+def encoded(tokenizer: PreTrainedTokenizerBase, messages: Any) -> TokenExample:
+    return encode_conversation(tokenizer, Context(messages=messages))
+
+
 def test_only_what_the_model_wrote_is_learnt(tokenizer: PreTrainedTokenizerBase) -> None:
-    example = encode_conversation(tokenizer, CHAT)
+    example = encoded(tokenizer, CHAT)
     assert learnt(tokenizer, example) == f"{BEFORE}{AFTER}<|end|>Yes<|end|>"
     everything = tokenizer.decode(example["input_ids"])
     assert everything == tokenizer.apply_chat_template(CHAT, tokenize=False)
@@ -78,29 +84,67 @@ def test_a_chain_is_asked_for_as_a_scorer_will_ask(tokenizer: PreTrainedTokenize
     assert (form_of(CHAIN), form_of({"conversations": CHAT})) == ("thinkprm", "genprm")
     messages = messages_of(CHAIN, "thinkprm")
     assert "1 + 1?" in messages[0]["content"]
-    example = encode_conversation(tokenizer, messages)
-    assert learnt(tokenizer, example) == f"{CHAIN['cot']}<|end|>"
+    assert learnt(tokenizer, encoded(tokenizer, messages)) == f"{COT}<|end|>"
     with pytest.raises(InputError, match="--part rationales"):
         form_of({"prompt": "x"})
+
+
+@pytest.mark.parametrize(
+    "cot",
+    [
+        "Step 1: Well. The step is \\boxed{correct}",
+        "Step 1: Well. The step is \\boxed{correct} I am done.",
+        "<think>\nStep 1: Well. The step is \\boxed{correct}\n</think>\n\nAll right.",
+        "Step 1: Well. The step is \\boxed{correct}\nIs the solution correct? Yes",
+        COT,
+    ],
+)
+@pytest.mark.parametrize(
+    ("labels", "answer"),
+    [
+        ({"prefix_label": True}, "Yes"),
+        ({"prefix_label": False, "gt_step_labels": ["+"]}, "No"),
+        ({"gt_step_labels": ["+", "-"]}, "No"),
+        ({"prefix_label": None, "gt_step_labels": ["+", "+"]}, "Yes"),
+    ],
+)
+def test_public_chains_end_with_the_question_that_a_scorer_asks(
+    cot: str, labels: dict[str, Any], answer: str
+) -> None:
+    """ThinkPRM-1K's have neither the end of the thoughts nor the question, and number the steps."""
+    row = {"problem": "Q", "prefix_steps": ["Step 1: a", "Step 2: b"], "cot": cot, **labels}
+    [asked, said] = messages_of(row, "thinkprm")
+    assert said["content"] == f"{COT.removesuffix('Yes')}{answer}"
+    assert asked["content"].endswith("Step 1: a\nStep 2: b")
+
+
+def test_a_chain_without_a_label_is_dropped_and_counted(
+    tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    settings = TrainSettings(data="d", model="m", out=Path("o"), kind="generative")
+    make = ConversationMaker(
+        tokenizer=tokenizer, settings=settings, form="thinkprm", max_length=500
+    )
+    tally = Tally()
+    assert make({**CHAIN, "prefix_label": None}, tally) is None
+    assert tally.dropped == {NO_LABEL: 1}
 
 
 def test_a_template_that_opens_the_thoughts_itself_does_not_open_them_twice(
     tokenizer: PreTrainedTokenizerBase,
 ) -> None:
     tokenizer.chat_template = THINKING
-    example = encode_conversation(tokenizer, messages_of(CHAIN, "thinkprm"))
-    assert learnt(tokenizer, example) == "Well.\n</think>\nYes<|end|>"
+    example = encoded(tokenizer, messages_of(CHAIN, "thinkprm"))
+    assert learnt(tokenizer, example) == COT.removeprefix("<think>\n") + "<|end|>"
     assert tokenizer.decode(example["input_ids"]).count("<think>") == 1
 
 
-def test_chats_that_cannot_be_learnt_from_are_told(tokenizer: PreTrainedTokenizerBase) -> None:
-    with pytest.raises(LayoutError, match=NO_ANSWER):
-        encode_conversation(tokenizer, CHAT[:1])
-    tokenizer.chat_template = THINKING
-    with pytest.raises(LayoutError, match=CHANGED):
-        encode_conversation(
-            tokenizer, [CHAT[0], {"role": "assistant", "content": "a</think>b"}, *CHAT[2:]]
-        )
+def test_a_chat_that_ends_with_a_question_cannot_be_learnt_from(
+    tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    for messages in ([], CHAT[:1]):
+        with pytest.raises(LayoutError, match=NO_ANSWER):
+            encoded(tokenizer, messages)
 
 
 def test_conversations_in_sharegpts_words_are_the_same() -> None:
@@ -134,7 +178,7 @@ def test_a_broken_rationale_is_named_with_its_row(
 def test_a_long_conversation_is_dropped_cut_or_refused(
     tokenizer: PreTrainedTokenizerBase,
 ) -> None:
-    whole, first = (len(encode_conversation(tokenizer, c)["input_ids"]) for c in (CHAT, CHAT[:2]))
+    whole, first = (len(encoded(tokenizer, c)["input_ids"]) for c in (CHAT, CHAT[:2]))
 
     def made(max_length: int, too_long: str) -> tuple[Any, Tally]:
         settings = TrainSettings(

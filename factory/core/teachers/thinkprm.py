@@ -18,6 +18,11 @@ in their order and examine each. Write for each step one paragraph that begins w
 as "Step 1:", and ends with "The step is \\boxed{correct}" or "The step is \\boxed{incorrect}". \
 Stop after the first incorrect step."""
 
+THOUGHTS, THOUGHTS_END = "<think>", "</think>"
+QUESTION = "\nIs the solution correct?"
+"""Follows the thoughts (arXiv 2504.16828): trainer and scorer take it from here."""
+ANSWERS = {True: " Yes", False: " No"}
+
 # Bounded repetitions: any text is searched in linear time.
 _MARK = re.compile(
     r"""
@@ -56,6 +61,18 @@ class ThinkPrmForm(WholeText):
 def numbered(steps: Sequence[str]) -> str:
     """The steps as ThinkPRM's prefix: "Step 1: ...", a line each."""
     return "\n".join(f"Step {i}: {step.strip()}" for i, step in enumerate(steps, 1))
+
+
+def concluded(chain: str, is_good: bool) -> str:
+    """What a model learns to write: a chain as its thoughts, the question, and the answer.
+
+    The chain may come with the tags of thoughts or without, and with a text behind them: only the
+    thoughts are taken, up to their last decision as far as they have any.
+    """
+    thoughts = chain.strip().removeprefix(THOUGHTS).partition(THOUGHTS_END)[0]
+    thoughts = thoughts.partition(QUESTION)[0].strip()
+    thoughts = cut_after_last_decision(thoughts) or thoughts
+    return f"{THOUGHTS}\n{thoughts}\n{THOUGHTS_END}{QUESTION}{ANSWERS[is_good]}"
 
 
 def cut_after_last_decision(text: str) -> str:
