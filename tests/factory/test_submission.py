@@ -1,6 +1,8 @@
 """Jobs sent to a cluster: what is shipped, under which id, and what a person is told."""
 
 import os
+import subprocess
+import sys
 import tempfile
 import zipfile
 from collections.abc import AsyncIterator
@@ -21,6 +23,7 @@ from tests.factory.builders import job_file
 from tests.factory.test_cli import run as run  # the fixture
 
 OUT = "/shared/runs/a"
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass
@@ -313,6 +316,15 @@ def test_nothing_at_the_address_is_one_line() -> None:
         connect("http://127.0.0.1:9")
     with pytest.raises(InputError, match=r"--address ray://head:10001: give the dashboard's"):
         connect("ray://head:10001")
+
+
+def test_a_machine_without_rays_client_is_told_what_to_install() -> None:
+    hides_it = "import sys; sys.modules['aiohttp'] = None; from factory.cli import main; main()"
+    command = [sys.executable, "-c", hides_it, "status", "--address", "http://127.0.0.1:9"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert told.returncode == 2
+    assert told.stderr.count("\n") == 1
+    assert 'pip install "prm-factory[cluster]"' in told.stderr
 
 
 COMMANDS = {
