@@ -3,6 +3,8 @@
 import os
 import re
 import subprocess
+from importlib.metadata import requires
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 import yaml
 
 from factory.job import Job
+from factory.nodes import PACKAGES
 from factory.placement import Node, check_room, placement
 
 ROOT = Path(__file__).parents[2]
@@ -83,7 +86,7 @@ def test_bases_and_images_have_versions() -> None:
     [base] = [rest.split()[0] for name, rest in instructions() if name == "FROM"][:1]
     assert re.match(r"^python:3\.11\.\d+-slim-\w+$", base)
     pyproject = (ROOT / "pyproject.toml").read_text()
-    for name in ("compose.yaml", "rayjob.yaml"):
+    for name in ("compose.yaml", "compose.gpu.yaml", "rayjob.yaml"):
         found = images(documents(name))
         assert found
         for image in found:
@@ -131,7 +134,73 @@ def test_the_cluster_on_one_machine_builds_what_there_is_and_hides_its_dashboard
         mounted = {volume.split(":")[0] for volume in service["volumes"]}
         assert mounted <= set(compose["volumes"])
     assert all(p.startswith("127.0.0.1:") for s in services.values() for p in s.get("ports", []))
-    assert {"head", "worker", "gpu-worker"} == set(services)
+    assert {"head", "worker"} == set(services)
+
+
+def test_a_cluster_is_of_one_image() -> None:
+    assert len(set(images(documents("compose.yaml")))) == 1
+    assert len(set(images(documents("rayjob.yaml")))) == 1
+    [compose], [on_gpus] = documents("compose.yaml"), documents("compose.gpu.yaml")
+    assert set(on_gpus["services"]) == set(compose["services"])
+    [image] = {service["image"] for service in on_gpus["services"].values()}
+    assert image.endswith("-gpu")
+    assert {service["build"]["target"] for service in on_gpus["services"].values()} == {"gpu"}
+
+
+def test_the_image_has_the_folders_that_volumes_are_mounted_on() -> None:
+    [made] = [rest for _, rest in stages()["base"] if "install --directory" in rest]
+    [compose] = documents("compose.yaml")
+    for service in compose["services"].values():
+        for volume in service["volumes"]:
+            folder = Path(volume.split(":")[1])
+            ours = [f for f in folder.parents if f.is_relative_to("/home/factory")][:-1]
+            for needed in (folder, *ours):
+                assert str(needed) in made.split(), needed
+
+
+def test_the_heads_probe_answers_without_a_token() -> None:
+    [compose] = documents("compose.yaml")
+    url = compose["services"]["head"]["healthcheck"]["test"][-1]
+    [ray] = find_spec("ray").submodule_search_locations or []  # type: ignore[union-attr]
+    served = (Path(ray) / "dashboard" / "http_server_head.py").read_text()
+    public = re.search(r"public_exact_paths = \{(.*?)\}", served, re.DOTALL)
+    assert public
+    assert f'"{url.partition(":8265")[2]}"' in public[1]
+
+
+def pins(name: str) -> list[str]:
+    """The lines of a file of constraints, without those it takes from another."""
+    lines = (DOCKER / name).read_text().splitlines()
+    return [line for line in lines if "==" in line and not line.startswith("#")]
+
+
+def normal(pin: str) -> str:
+    return re.sub(r"[-_.]+", "-", pin.split("==")[0]).lower()
+
+
+@pytest.mark.parametrize("target", ["cpu", "gpu"])
+def test_both_images_hold_the_shared_versions_and_nothing_is_said_twice(target: str) -> None:
+    file = f"constraints-{target}.txt"
+    assert "-c constraints.txt" in (DOCKER / file).read_text().splitlines()
+    steps = pip_steps("\n".join(rest for _, rest in stages()[target]))
+    assert all(step.endswith(f"-c docker/{file}") for step in steps if "uninstall" not in step)
+    names = [normal(pin) for pin in (*pins("constraints.txt"), *pins(file))]
+    assert len(set(names)) == len(names)
+
+
+def test_what_nodes_have_to_hold_alike_is_pinned_for_both_images() -> None:
+    shared = {normal(pin) for pin in pins("constraints.txt")}
+    wanted = {normal(name) for name in PACKAGES} - {"prm-factory"}
+    for package in ("math-verify", "latex2sympy2-extended", "sympy"):  # what decides verdicts
+        needed = [line for line in requires(package) or [] if "extra ==" not in line]
+        wanted |= {normal(re.split(r"[^\w.-]", line)[0]) for line in needed}
+    assert {"antlr4-python3-runtime", "mpmath", "sympy"} <= wanted
+    assert wanted <= shared
+
+
+def test_wheels_for_cpus_come_from_pytorchs_own_index() -> None:
+    [argument] = [rest for name, rest in stages()["cpu"] if name == "ARG"]
+    assert argument == "PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu"
 
 
 def rayjob() -> dict[str, Any]:
@@ -161,8 +230,7 @@ def test_every_pod_mounts_what_it_names_and_nobody_is_root() -> None:
 
 def test_the_cluster_grows_from_no_gpu_nodes_and_ray_is_the_tested_one() -> None:
     cluster = rayjob()["rayClusterSpec"]
-    constraints = (DOCKER / "constraints-cpu.txt").read_text().split()
-    assert f"ray=={cluster['rayVersion']}" in constraints
+    assert f"ray=={cluster['rayVersion']}" in pins("constraints.txt")
     assert cluster["enableInTreeAutoscaling"]
     for group in cluster["workerGroupSpecs"]:
         assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
