@@ -265,6 +265,75 @@ def test_scripts_are_bash(script: str) -> None:
     subprocess.run(["bash", "-n", str(DOCKER / script)], check=True)
 
 
+FAKES = {
+    "scontrol": "echo node-1; echo node-2",
+    "srun": """
+        echo "$@" >> "$CALLS"
+        while [ "$1" != bash ]; do
+          [ "$1" = hostname ] && { echo 10.0.0.1; exit; }
+          shift
+        done
+        trap : TERM
+        set -m  # a signal goes to all processes of a task
+        for n in 0 1; do SLURM_NODEID=$n "$@" & done
+        wait
+        for task in $(jobs -p); do kill -- "-$task"; done
+        wait""",
+    "ray": """
+        echo "ray $*" >> "$CALLS"
+        touch "$RAY_TMPDIR/socket"
+        exec sleep 60""",
+    "python": """
+        until [ "$(grep -c "^ray start" "$CALLS")" = 2 ]; do sleep 0.1; done
+        echo $NODES_UP""",
+    "prm-factory": 'echo "prm-factory $*" >> "$CALLS"',
+}
+
+
+def slurm(tmp_path: Path, *, nodes_up: int) -> tuple["subprocess.CompletedProcess[str]", list[str]]:
+    """A run of the script on two nodes that are both this one, and what it called."""
+    binaries = tmp_path / "venv" / "bin"
+    binaries.mkdir(parents=True)
+    for name, text in FAKES.items():
+        (binaries / name).write_text(f"#!/usr/bin/env bash\n{text}\n")
+        (binaries / name).chmod(0o755)
+    environment = {
+        **os.environ,
+        "PATH": f"{binaries}:{os.environ['PATH']}",
+        "PRM_FACTORY_VENV": str(binaries.parent),
+        "CALLS": str(tmp_path / "calls"),
+        "NODES_UP": str(nodes_up),
+        "RAY_WAIT_S": "0",
+        "SLURM_JOB_ID": f"test-{os.getpid()}",
+        "SLURM_JOB_NODELIST": "node-[1-2]",
+        "SLURM_JOB_NUM_NODES": "2",
+        "SLURM_CPUS_PER_TASK": "16",
+    }
+    script = [str(DOCKER / "slurm.sbatch"), "job.yaml", "/shared/out"]
+    done = subprocess.run(
+        script, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    return done, (tmp_path / "calls").read_text().splitlines()
+
+
+def test_the_job_on_slurm_runs_when_all_nodes_are_there_and_clears_them(tmp_path: Path) -> None:
+    done, calls = slurm(tmp_path, nodes_up=2)
+    assert done.returncode == 0, done.stderr
+    assert calls[-1] == f"prm-factory label {tmp_path}/job.yaml --out /shared/out"
+    assert any(call.startswith("--cpus-per-task=16 ") for call in calls)
+    head = "ray start --head --node-ip-address=10.0.0.1 --port=6379 --block --num-cpus=16"
+    worker = "ray start --address=10.0.0.1:6379 --block --num-cpus=16"
+    assert {head, worker} <= set(calls)
+    assert not Path(f"/tmp/ray-test-{os.getpid()}").exists()
+
+
+def test_the_job_on_slurm_does_not_run_on_fewer_nodes_than_asked_for(tmp_path: Path) -> None:
+    done, calls = slurm(tmp_path, nodes_up=1)
+    assert done.returncode == 1
+    assert "1 of 2 nodes joined Ray in 0 s" in done.stderr
+    assert not [call for call in calls if call.startswith("prm-factory")]
+
+
 def test_the_guide_names_every_file_that_is_there() -> None:
     guide = (DOCKER / "README.md").read_text()
     for file in DOCKER.iterdir():
