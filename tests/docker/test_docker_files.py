@@ -228,6 +228,14 @@ def test_every_pod_mounts_what_it_names_and_nobody_is_root() -> None:
         assert ("PersistentVolumeClaim", claim) in known
 
 
+def test_weights_are_kept_on_the_claim() -> None:
+    for pod in pods():
+        for container in pod["containers"]:
+            [home] = [e["value"] for e in container["env"] if e["name"] == "HF_HOME"]
+            mounts = {m["mountPath"] for m in container["volumeMounts"] if m["name"] == "shared"}
+            assert mounts & {str(folder) for folder in Path(home).parents}
+
+
 def test_the_cluster_grows_from_no_gpu_nodes_and_ray_is_the_tested_one() -> None:
     cluster = rayjob()["rayClusterSpec"]
     assert f"ray=={cluster['rayVersion']}" in pins("constraints.txt")
