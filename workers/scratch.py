@@ -1,7 +1,8 @@
 """Temporary folders that do not outlive their process for long.
 
 A process that is killed clears nothing away. So each folder holds a file that its process keeps
-locked, and whoever makes the next folder removes those that nobody holds any more.
+locked, and whoever makes the next folder removes those that nobody holds any more, with the shared
+memory that is recorded in them.
 """
 
 import fcntl
@@ -10,6 +11,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from workers.shared_memory import remove_recorded
 
 PREFIX = "prm-factory-"
 LOCK = "in-use"
@@ -44,11 +47,15 @@ def scratch(purpose: str) -> Iterator[Path]:
 
 
 def remove_abandoned() -> None:
-    """Removes folders whose processes are gone; those of others that run are left alone."""
+    """Removes folders whose processes are gone; those of others that run are left alone.
+
+    Where a child of such a process still holds shared memory the folder stays for the next time.
+    """
     for lock in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{LOCK}"):
         try:
             with lock.open("r+") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(lock.parent, ignore_errors=True)
+                if remove_recorded(lock.parent):
+                    shutil.rmtree(lock.parent, ignore_errors=True)
         except OSError:
             continue  # in use, gone already, or another user's

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from workers.engine import Engine
 from workers.scratch import Scratch
+from workers.shared_memory import recording
 from workers.vllm_counters import Counters, counting_logger
 from workers.vllm_dialect import Dialect
 
@@ -210,6 +211,7 @@ def run_directory() -> Iterator[Callable[[], None]]:
     """Send vLLM's sockets and temporary files to a folder of their own; yields its removal.
 
     The environment is as before afterwards, the folder stays until it is removed or we are gone.
+    It says which shared memory the engine holds, should all of it be killed.
     """
     scratch = Scratch("engine")
     folder, remove = scratch.path, scratch.remove
@@ -221,7 +223,8 @@ def run_directory() -> Iterator[Callable[[], None]]:
         for name in before:
             os.environ[name] = str(folder)
         tempfile.tempdir = str(folder)
-        yield remove
+        with recording(folder):
+            yield remove
     except BaseException:
         remove()
         raise

@@ -6,6 +6,7 @@ copies. Absolute paths, URLs and Hub ids mean what they mean on the cluster.
 
 import hashlib
 import shutil
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,18 @@ def make_bundle(job_file: Path, folder: Path, *, hf_token: str | None = None) ->
         token.touch(mode=0o600)
         token.write_text(hf_token, encoding="utf-8")
     return Bundle(folder=folder, digest=digest, num_bytes=num_bytes, shipped=shipped)
+
+
+def pack(bundle: Bundle, to: Path) -> None:
+    """Writes it as a zip file, the same bytes for the same content.
+
+    Given a folder, Ray packs it itself, without what a `.gitignore` or `.rayignore` in any folder
+    of it names, nor what is called `venv` or the like: problems would be missing and nobody told.
+    """
+    with zipfile.ZipFile(to, "w") as archive:
+        for file in _files(bundle.folder):
+            name = file.relative_to(bundle.folder).as_posix()
+            archive.writestr(zipfile.ZipInfo(name), file.read_bytes())
 
 
 _INSTEAD = (

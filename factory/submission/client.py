@@ -82,4 +82,9 @@ def answering(address: str | None = None) -> Iterator[None]:
             "the port"
         ) from error
     except RuntimeError as error:
+        if "ray[default]" in str(error):
+            raise InputError(
+                "the client of clusters is not installed on this machine: "
+                'pip install "prm-factory[cluster]"'
+            ) from error
         raise InputError(f"{address or 'the cluster'} refused: {shortened(error, 400)}") from error

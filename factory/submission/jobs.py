@@ -2,13 +2,15 @@
 
 import asyncio
 import shlex
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from factory.errors import InputError, shortened
-from factory.submission.bundle import JOB_FILE, TOKEN_FILE, Bundle
+from factory.submission.bundle import JOB_FILE, TOKEN_FILE, Bundle, pack
 from factory.submission.client import Client, answering
 from factory.trust import FLAG
 from schemas.ids import digest_of
@@ -79,11 +81,13 @@ def submit(
     attempts = (f"{base}-{n}" for n in range(1, MAX_ATTEMPTS))
     job_id = next(name for name in attempts if name not in known)
     # The cluster refuses a second job of an id: of two that start the same at once, one wins.
-    with answering():
+    with answering(), tempfile.TemporaryDirectory(prefix="submit-") as folder:
+        archive = Path(folder) / "bundle.zip"
+        pack(bundle, archive)
         client.submit_job(
             entrypoint=_entrypoint(out, python, allow_code),
             submission_id=job_id,
-            runtime_env=_runtime_env(bundle),
+            runtime_env=_runtime_env(bundle, archive),
             metadata={OUT: out, BUNDLE: bundle.digest},
         )
     return Submitted(job_id=job_id, is_new=True)
@@ -98,12 +102,12 @@ def _entrypoint(out: str, python: str, allow_code: bool) -> str:
     return shlex.join([*words, *([FLAG] if allow_code else [])])
 
 
-def _runtime_env(bundle: Bundle) -> dict[str, Any]:
+def _runtime_env(bundle: Bundle, archive: Path) -> dict[str, Any]:
     """No packages: the image has them. No secrets: everyone who sees the dashboard sees these."""
     variables = {"PYTHONUNBUFFERED": "1"}
     if (bundle.folder / TOKEN_FILE).exists():
         variables["HF_TOKEN_PATH"] = TOKEN_FILE
-    return {"working_dir": str(bundle.folder), "env_vars": variables}
+    return {"working_dir": str(archive), "env_vars": variables}
 
 
 def states(client: Client) -> list[JobState]:

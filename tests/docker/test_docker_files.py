@@ -3,6 +3,8 @@
 import os
 import re
 import subprocess
+from importlib.metadata import requires
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 import yaml
 
 from factory.job import Job
+from factory.nodes import PACKAGES
 from factory.placement import Node, check_room, placement
 
 ROOT = Path(__file__).parents[2]
@@ -83,7 +86,7 @@ def test_bases_and_images_have_versions() -> None:
     [base] = [rest.split()[0] for name, rest in instructions() if name == "FROM"][:1]
     assert re.match(r"^python:3\.11\.\d+-slim-\w+$", base)
     pyproject = (ROOT / "pyproject.toml").read_text()
-    for name in ("compose.yaml", "rayjob.yaml"):
+    for name in ("compose.yaml", "compose.gpu.yaml", "rayjob.yaml"):
         found = images(documents(name))
         assert found
         for image in found:
@@ -131,7 +134,73 @@ def test_the_cluster_on_one_machine_builds_what_there_is_and_hides_its_dashboard
         mounted = {volume.split(":")[0] for volume in service["volumes"]}
         assert mounted <= set(compose["volumes"])
     assert all(p.startswith("127.0.0.1:") for s in services.values() for p in s.get("ports", []))
-    assert {"head", "worker", "gpu-worker"} == set(services)
+    assert {"head", "worker"} == set(services)
+
+
+def test_a_cluster_is_of_one_image() -> None:
+    assert len(set(images(documents("compose.yaml")))) == 1
+    assert len(set(images(documents("rayjob.yaml")))) == 1
+    [compose], [on_gpus] = documents("compose.yaml"), documents("compose.gpu.yaml")
+    assert set(on_gpus["services"]) == set(compose["services"])
+    [image] = {service["image"] for service in on_gpus["services"].values()}
+    assert image.endswith("-gpu")
+    assert {service["build"]["target"] for service in on_gpus["services"].values()} == {"gpu"}
+
+
+def test_the_image_has_the_folders_that_volumes_are_mounted_on() -> None:
+    [made] = [rest for _, rest in stages()["base"] if "install --directory" in rest]
+    [compose] = documents("compose.yaml")
+    for service in compose["services"].values():
+        for volume in service["volumes"]:
+            folder = Path(volume.split(":")[1])
+            ours = [f for f in folder.parents if f.is_relative_to("/home/factory")][:-1]
+            for needed in (folder, *ours):
+                assert str(needed) in made.split(), needed
+
+
+def test_the_heads_probe_answers_without_a_token() -> None:
+    [compose] = documents("compose.yaml")
+    url = compose["services"]["head"]["healthcheck"]["test"][-1]
+    [ray] = find_spec("ray").submodule_search_locations or []  # type: ignore[union-attr]
+    served = (Path(ray) / "dashboard" / "http_server_head.py").read_text()
+    public = re.search(r"public_exact_paths = \{(.*?)\}", served, re.DOTALL)
+    assert public
+    assert f'"{url.partition(":8265")[2]}"' in public[1]
+
+
+def pins(name: str) -> list[str]:
+    """The lines of a file of constraints, without those it takes from another."""
+    lines = (DOCKER / name).read_text().splitlines()
+    return [line for line in lines if "==" in line and not line.startswith("#")]
+
+
+def normal(pin: str) -> str:
+    return re.sub(r"[-_.]+", "-", pin.split("==")[0]).lower()
+
+
+@pytest.mark.parametrize("target", ["cpu", "gpu"])
+def test_both_images_hold_the_shared_versions_and_nothing_is_said_twice(target: str) -> None:
+    file = f"constraints-{target}.txt"
+    assert "-c constraints.txt" in (DOCKER / file).read_text().splitlines()
+    steps = pip_steps("\n".join(rest for _, rest in stages()[target]))
+    assert all(step.endswith(f"-c docker/{file}") for step in steps if "uninstall" not in step)
+    names = [normal(pin) for pin in (*pins("constraints.txt"), *pins(file))]
+    assert len(set(names)) == len(names)
+
+
+def test_what_nodes_have_to_hold_alike_is_pinned_for_both_images() -> None:
+    shared = {normal(pin) for pin in pins("constraints.txt")}
+    wanted = {normal(name) for name in PACKAGES} - {"prm-factory"}
+    for package in ("math-verify", "latex2sympy2-extended", "sympy"):  # what decides verdicts
+        needed = [line for line in requires(package) or [] if "extra ==" not in line]
+        wanted |= {normal(re.split(r"[^\w.-]", line)[0]) for line in needed}
+    assert {"antlr4-python3-runtime", "mpmath", "sympy"} <= wanted
+    assert wanted <= shared
+
+
+def test_wheels_for_cpus_come_from_pytorchs_own_index() -> None:
+    [argument] = [rest for name, rest in stages()["cpu"] if name == "ARG"]
+    assert argument == "PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu"
 
 
 def rayjob() -> dict[str, Any]:
@@ -159,10 +228,17 @@ def test_every_pod_mounts_what_it_names_and_nobody_is_root() -> None:
         assert ("PersistentVolumeClaim", claim) in known
 
 
+def test_weights_are_kept_on_the_claim() -> None:
+    for pod in pods():
+        for container in pod["containers"]:
+            [home] = [e["value"] for e in container["env"] if e["name"] == "HF_HOME"]
+            mounts = {m["mountPath"] for m in container["volumeMounts"] if m["name"] == "shared"}
+            assert mounts & {str(folder) for folder in Path(home).parents}
+
+
 def test_the_cluster_grows_from_no_gpu_nodes_and_ray_is_the_tested_one() -> None:
     cluster = rayjob()["rayClusterSpec"]
-    constraints = (DOCKER / "constraints-cpu.txt").read_text().split()
-    assert f"ray=={cluster['rayVersion']}" in constraints
+    assert f"ray=={cluster['rayVersion']}" in pins("constraints.txt")
     assert cluster["enableInTreeAutoscaling"]
     for group in cluster["workerGroupSpecs"]:
         assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
@@ -195,6 +271,75 @@ def test_the_entrypoint_is_the_command_that_submit_sends() -> None:
 def test_scripts_are_bash(script: str) -> None:
     assert os.access(DOCKER / script, os.X_OK)
     subprocess.run(["bash", "-n", str(DOCKER / script)], check=True)
+
+
+FAKES = {
+    "scontrol": "echo node-1; echo node-2",
+    "srun": """
+        echo "$@" >> "$CALLS"
+        while [ "$1" != bash ]; do
+          [ "$1" = hostname ] && { echo 10.0.0.1; exit; }
+          shift
+        done
+        trap : TERM
+        set -m  # a signal goes to all processes of a task
+        for n in 0 1; do SLURM_NODEID=$n "$@" & done
+        wait
+        for task in $(jobs -p); do kill -- "-$task"; done
+        wait""",
+    "ray": """
+        echo "ray $*" >> "$CALLS"
+        touch "$RAY_TMPDIR/socket"
+        exec sleep 60""",
+    "python": """
+        until [ "$(grep -c "^ray start" "$CALLS")" = 2 ]; do sleep 0.1; done
+        echo $NODES_UP""",
+    "prm-factory": 'echo "prm-factory $*" >> "$CALLS"',
+}
+
+
+def slurm(tmp_path: Path, *, nodes_up: int) -> tuple["subprocess.CompletedProcess[str]", list[str]]:
+    """A run of the script on two nodes that are both this one, and what it called."""
+    binaries = tmp_path / "venv" / "bin"
+    binaries.mkdir(parents=True)
+    for name, text in FAKES.items():
+        (binaries / name).write_text(f"#!/usr/bin/env bash\n{text}\n")
+        (binaries / name).chmod(0o755)
+    environment = {
+        **os.environ,
+        "PATH": f"{binaries}:{os.environ['PATH']}",
+        "PRM_FACTORY_VENV": str(binaries.parent),
+        "CALLS": str(tmp_path / "calls"),
+        "NODES_UP": str(nodes_up),
+        "RAY_WAIT_S": "0",
+        "SLURM_JOB_ID": f"test-{os.getpid()}",
+        "SLURM_JOB_NODELIST": "node-[1-2]",
+        "SLURM_JOB_NUM_NODES": "2",
+        "SLURM_CPUS_PER_TASK": "16",
+    }
+    script = [str(DOCKER / "slurm.sbatch"), "job.yaml", "/shared/out"]
+    done = subprocess.run(
+        script, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    return done, (tmp_path / "calls").read_text().splitlines()
+
+
+def test_the_job_on_slurm_runs_when_all_nodes_are_there_and_clears_them(tmp_path: Path) -> None:
+    done, calls = slurm(tmp_path, nodes_up=2)
+    assert done.returncode == 0, done.stderr
+    assert calls[-1] == f"prm-factory label {tmp_path}/job.yaml --out /shared/out"
+    assert any(call.startswith("--cpus-per-task=16 ") for call in calls)
+    head = "ray start --head --node-ip-address=10.0.0.1 --port=6379 --block --num-cpus=16"
+    worker = "ray start --address=10.0.0.1:6379 --block --num-cpus=16"
+    assert {head, worker} <= set(calls)
+    assert not Path(f"/tmp/ray-test-{os.getpid()}").exists()
+
+
+def test_the_job_on_slurm_does_not_run_on_fewer_nodes_than_asked_for(tmp_path: Path) -> None:
+    done, calls = slurm(tmp_path, nodes_up=1)
+    assert done.returncode == 1
+    assert "1 of 2 nodes joined Ray in 0 s" in done.stderr
+    assert not [call for call in calls if call.startswith("prm-factory")]
 
 
 def test_the_guide_names_every_file_that_is_there() -> None:

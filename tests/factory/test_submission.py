@@ -1,5 +1,10 @@
 """Jobs sent to a cluster: what is shipped, under which id, and what a person is told."""
 
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,13 +16,14 @@ import yaml
 from factory.errors import InputError
 from factory.job import load_job
 from factory.submission import bundle as bundles
-from factory.submission.bundle import TOKEN_FILE, Bundle, make_bundle
+from factory.submission.bundle import TOKEN_FILE, Bundle, make_bundle, pack
 from factory.submission.client import connect
 from factory.submission.jobs import check_out, follow, logs_of, state_of, states, stop, submit
 from tests.factory.builders import job_file
 from tests.factory.test_cli import run as run  # the fixture
 
 OUT = "/shared/runs/a"
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass
@@ -33,6 +39,25 @@ class FakeJob:
     end_time: int | None = None
 
 
+def files_that_ray_sends(runtime_env: dict[str, Any]) -> list[str]:
+    """By Ray's own packer, as its client calls it."""
+    from ray._private.runtime_env.packaging import create_package
+    from ray._private.runtime_env.working_dir import upload_working_dir_if_needed
+
+    names: list[str] = []
+
+    def upload(working_dir: str, excludes: list[str], is_file: bool = False) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            sent = Path(working_dir) if is_file else Path(folder) / "sent.zip"
+            if not is_file:
+                create_package(working_dir, sent, include_gitignore=True, excludes=excludes)
+            with zipfile.ZipFile(sent) as opened:
+                names.extend(opened.namelist())
+
+    upload_working_dir_if_needed(dict(runtime_env), include_gitignore=True, upload_fn=upload)
+    return sorted(names)
+
+
 @dataclass
 class FakeCluster:
     """Ray's Jobs interface as far as it is used; jobs run until told otherwise."""
@@ -40,6 +65,8 @@ class FakeCluster:
     jobs: dict[str, FakeJob] = field(default_factory=dict)
     entrypoints: list[str] = field(default_factory=list)
     environments: list[dict[str, Any]] = field(default_factory=list)
+    arrived: list[list[str]] = field(default_factory=list)
+    """The files in each job's folder there."""
 
     def submit_job(
         self,
@@ -53,6 +80,7 @@ class FakeCluster:
             raise RuntimeError(f"Request failed with status code 500: {submission_id} exists")
         self.entrypoints.append(entrypoint)
         self.environments.append(runtime_env)
+        self.arrived.append(files_that_ray_sends(runtime_env))
         self.jobs[submission_id] = FakeJob(submission_id=submission_id, metadata=metadata)
         return submission_id
 
@@ -110,6 +138,29 @@ def test_a_job_brings_what_it_names_by_relative_paths_and_nothing_else(tmp_path:
         "job.yaml",
     ]
     assert [one.field for one in made.shipped] == ["problems.path", "generator.model", "recipe"]
+
+
+@pytest.mark.parametrize("ignoring", [".gitignore", ".rayignore"])
+def test_what_arrives_is_the_bundle_whatever_its_folders_ignore(
+    tmp_path: Path, cluster: FakeCluster, ignoring: str
+) -> None:
+    data = tmp_path / "home" / "data"
+    (data / "venv").mkdir(parents=True)
+    (data / "part-1.jsonl").write_text("{}")
+    (data / "venv" / "part-2.jsonl").write_text("{}")  # a name that Ray leaves out by itself
+    (data / ignoring).write_text("part-1.jsonl\n")
+    made = bundle(tmp_path, problems="data")
+    submit(cluster, made, OUT)
+    assert cluster.arrived == [files_of(made)]
+    assert {"part-1.jsonl", "part-2.jsonl"} <= {Path(f).name for f in cluster.arrived[0]}
+
+
+def test_the_same_bundle_is_packed_to_the_same_bytes(tmp_path: Path) -> None:
+    packed = [tmp_path / "one.zip", tmp_path / "two.zip"]
+    for file, name in zip(packed, ("one", "two"), strict=True):
+        pack(bundle(tmp_path, name), file)
+        os.utime(tmp_path / "home" / "problems.jsonl", (0, 0))
+    assert packed[0].read_bytes() == packed[1].read_bytes()
 
 
 def test_the_shipped_job_means_the_copies_and_is_the_same_otherwise(tmp_path: Path) -> None:
@@ -265,6 +316,15 @@ def test_nothing_at_the_address_is_one_line() -> None:
         connect("http://127.0.0.1:9")
     with pytest.raises(InputError, match=r"--address ray://head:10001: give the dashboard's"):
         connect("ray://head:10001")
+
+
+def test_a_machine_without_rays_client_is_told_what_to_install() -> None:
+    hides_it = "import sys; sys.modules['aiohttp'] = None; from factory.cli import main; main()"
+    command = [sys.executable, "-c", hides_it, "status", "--address", "http://127.0.0.1:9"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert told.returncode == 2
+    assert told.stderr.count("\n") == 1
+    assert 'pip install "prm-factory[cluster]"' in told.stderr
 
 
 COMMANDS = {
