@@ -174,8 +174,8 @@ class PushSection(Section):
 
     revision: str = Field(default="main", min_length=1)
     """Branch to commit to."""
-    private: bool = False
-    """If the repository has to be made."""
+    private: bool | None = None
+    """If the repository has to be made; by default what its owner's settings say."""
 
 
 class Job(Section):

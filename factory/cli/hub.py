@@ -12,7 +12,10 @@ from factory.cli.app import app, out, print_error
 def push(
     folder: Annotated[str, typer.Argument(help="A job's folder, or a dataset's.")],
     repo: Annotated[str, typer.Argument(help="Dataset repository on the Hub: org/name.")],
-    private: Annotated[bool, typer.Option(help="If the repository has to be made.")] = False,
+    private: Annotated[
+        bool | None,
+        typer.Option(help="If the repository has to be made; by default as its owner's are."),
+    ] = None,
     revision: Annotated[str, typer.Option(help="Branch to commit to.")] = "main",
     follow: Annotated[
         bool, typer.Option(help="Push what a running job seals until it is complete.")
