@@ -65,10 +65,15 @@ def push(
     )
     pusher = _Pusher(folder, remote, token, rhythm, now)
     draw = random.Random()
-    num_failures, trouble_since = 0, 0.0
-    while True:
+    num_failures, trouble_since, is_last = 0, 0.0, False
+
+    def look() -> float:
+        nonlocal is_last
         is_last = is_complete()
-        outcome = _attempt(pusher, is_last, token)
+        return pusher.round(is_last)
+
+    while True:
+        outcome = _attempt(look, repo_id, token)
         if isinstance(outcome, Trouble):
             if outcome.is_final:
                 raise InputError(outcome.message)
@@ -121,12 +126,12 @@ def check_access(
             raise InputError(trouble.message) from None
 
 
-def _attempt(pusher: "_Pusher", is_last: bool, token: str) -> float | Trouble:
-    """One round: seconds until the next one, or what went wrong, without its exception."""
+def _attempt(look: Callable[[], float], repo_id: str, token: str) -> float | Trouble:
+    """One look: seconds until the next one, or what went wrong, without its exception."""
     try:
-        return pusher.round(is_last)
+        return look()
     except ANSWERABLE as error:
-        return trouble_of(error, pusher.state.repo_id, token)
+        return trouble_of(error, repo_id, token)
 
 
 class _Pusher:

@@ -1,5 +1,6 @@
 """Pushing to a local Hub through the real client, in this process."""
 
+import errno
 import hashlib
 import json
 from dataclasses import replace
@@ -192,6 +193,24 @@ def test_a_shard_that_vanished_from_the_repo_is_not_added_twice(tmp_path: Path, 
     assert state.is_stopped
     assert "took data/train-00000.parquet and does not list it" in str(state.last_error)
     assert hub.repos[REPO].num_additions("data/train-00000.parquet") == 1
+
+
+def test_a_manifest_that_cannot_be_read_for_a_moment_is_read_again(
+    tmp_path: Path, hub: Hub
+) -> None:
+    folder = folder_of(tmp_path, 2)
+    answers: list[bool | OSError] = [False, OSError(errno.ESTALE, "Stale file handle"), True]
+    states: list[PushState] = []
+
+    def is_complete() -> bool:
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    assert push_quickly(folder, hub, is_complete=is_complete, watch=states.append).is_finished
+    assert any("Stale file handle" in str(state.last_error) for state in states)
+    assert_pushed_once(folder, hub.repos[REPO])
 
 
 def test_a_job_that_ends_with_other_documents_pushes_these_last(tmp_path: Path, hub: Hub) -> None:
