@@ -72,7 +72,11 @@ def test_a_push_that_cannot_go_on_says_so_and_leaves_the_job_alone(
 
 def test_a_bug_in_the_pusher_is_told_and_not_raised(tmp_path: Path, hub: Hub) -> None:
     folder = empty_folder(tmp_path / "dataset")
-    with BackgroundPush(folder, REPO, token=TOKEN, endpoint=hub.url, revision=3) as pusher:
+
+    def broken() -> float:
+        raise KeyError("a bug")
+
+    with BackgroundPush(folder, REPO, token=TOKEN, endpoint=hub.url, now=broken) as pusher:
         state = pusher.join(20)
     assert state.is_stopped
     assert str(state.last_error).startswith("bug: ")

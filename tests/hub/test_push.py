@@ -78,6 +78,21 @@ def test_a_commit_whose_answer_was_lost_is_found_and_not_made_again(
     assert_pushed_once(folder, hub.repos[REPO])
 
 
+@pytest.mark.parametrize("body", [b'{"message": "maintenance"}', b"[1]", b"<html>", b"null"])
+@pytest.mark.parametrize(
+    "where", ["GET .*/revision/", "GET .*/tree/", "POST .*/preupload/", "POST .*batch", COMMIT]
+)
+def test_an_answer_that_is_not_the_hubs_is_asked_for_again(
+    tmp_path: Path, hub: Hub, where: str, body: bytes
+) -> None:
+    folder = folder_of(tmp_path, 3)
+    hub.faults.script = [(where, Fault(status=200, body=body))]
+    states: list[PushState] = []
+    assert push_quickly(folder, hub, watch=states.append).is_finished
+    assert states[0].last_error is not None
+    assert_pushed_once(folder, hub.repos[REPO])
+
+
 def test_a_commit_that_never_answers_is_given_up_and_looked_for(
     tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
