@@ -135,8 +135,22 @@ class Remote:
             raise InputError(f"cannot create {self.repo_id}: is its owner on the Hub?") from error
 
     def _create_branch(self) -> None:
+        """From the repo's first commit, so that it holds no rows of another branch.
+
+        Raises InputError, and makes none, where the first commit has rows already.
+        """
+        first = self._api.list_repo_commits(self.repo_id, repo_type="dataset")[-1].commit_id
+        if rows := sorted(path for path in self._files(first) if path.endswith(".parquet")):
+            raise InputError(
+                f"{self.repo_id} has no branch {self._revision!r}, and none can begin empty: its "
+                f"first commit holds {rows[0]}; push to another repo"
+            )
         self._api.create_branch(
-            self.repo_id, repo_type="dataset", branch=self._revision, exist_ok=True
+            self.repo_id,
+            repo_type="dataset",
+            branch=self._revision,
+            revision=first,
+            exist_ok=True,
         )
 
     def _revision_sha(self) -> str:

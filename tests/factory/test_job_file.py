@@ -110,6 +110,11 @@ def test_the_completer_is_the_generator_unless_told_otherwise(tmp_path: Path) ->
     assert loaded(tmp_path, "\ufeffproblems: {path: x}\n" + MODEL).completing.model == "org/name"
 
 
+def test_whether_a_new_repo_is_private_is_left_to_its_owner(tmp_path: Path) -> None:
+    text = "problems: {path: x}\npush_to: org/labels\n" + MODEL
+    assert loaded(tmp_path, text).push.private is None
+
+
 def test_the_adaptive_recipe_is_the_default(tmp_path: Path) -> None:
     path = tmp_path / "job.yaml"
     path.write_text("problems: {path: p.jsonl}\ngenerator: {model: org/name}\n", encoding="utf-8")

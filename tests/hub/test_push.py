@@ -3,6 +3,8 @@
 import errno
 import hashlib
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -184,6 +186,42 @@ def test_a_branch_and_a_private_repo_are_made_where_absent(tmp_path: Path, hub: 
     assert repo.is_private
     assert shards_of(repo) == {}
     assert hashes(folder).keys() < repo.commits[repo.branches["run-2"]].files.keys()
+
+
+def test_another_dataset_finds_room_on_a_new_branch(tmp_path: Path, hub: Hub) -> None:
+    push_quickly(folder_of(tmp_path, 7), hub)
+    repo = hub.repos[REPO]
+    before = shards_of(repo)
+    other = folder_of(tmp_path / "other", 2)
+    with pytest.raises(InputError, match="push to another repo or revision"):
+        push_quickly(other, hub)
+    assert push_quickly(other, hub, revision="v2").is_finished
+    on_branch = repo.commits[repo.branches["v2"]].files
+    assert {p: f.sha256 for p, f in on_branch.items() if p.startswith("data/")} == hashes(other)
+    assert shards_of(repo) == before
+
+
+def test_a_branch_that_could_not_begin_empty_is_not_made(tmp_path: Path, hub: Hub) -> None:
+    repo = hub.repos[REPO] = Repo()
+    repo.branches.clear()
+    repo.commit("main", {"data/train-00000.parquet": File(b"theirs", True)}, "all at once")
+    with pytest.raises(InputError, match=r"first commit holds data/train-00000\.parquet; push to"):
+        push_quickly(folder_of(tmp_path, 2), hub, revision="v2")
+    assert {*repo.branches} == {"main"}
+
+
+@pytest.mark.parametrize(
+    ("option", "is_private"), [([], True), (["--no-private"], False), (["--private"], True)]
+)
+def test_a_new_repo_is_as_private_as_its_owner_wants_unless_told_otherwise(
+    tmp_path: Path, hub: Hub, client_env: dict[str, str], option: list[str], is_private: bool
+) -> None:
+    hub.private.add("org")
+    folder = folder_of(tmp_path, 1)
+    write_documents(folder, replace(manifest_in(folder), summary={"num_problems": 1}))
+    command = [sys.executable, "-m", "factory.cli", "push", str(folder), REPO, *option]
+    subprocess.run(command, env=client_env, check=True, capture_output=True, timeout=60)
+    assert hub.repos[REPO].is_private is is_private
 
 
 def test_a_tree_of_many_pages_is_read_whole(tmp_path: Path, hub: Hub) -> None:
