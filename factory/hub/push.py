@@ -100,11 +100,15 @@ def check_access(
     revision: str = "main",
     is_private: bool | None = None,
     endpoint: str | None = None,
-) -> None:
+) -> str | None:
     """Looks at the repo before a job starts, and makes it where it is absent.
 
+    Returns why nothing more can be pushed there, where the folder and the repo both hold shards
+    and these differ, as they do after a correction: that must not hold the job.
+
     Raises InputError for what no waiting would mend: no token or none that is accepted, no right
-    to make the repo, rows of another dataset in it. A Hub that cannot be reached is none of these.
+    to make the repo, rows in it before the folder has any. A Hub that cannot be reached is none
+    of these.
     """
     token = check_target(repo_id, token)
     remote = Remote(
@@ -114,8 +118,8 @@ def check_access(
         tree = remote.read()
         source = read_source(folder, token)
         if source is not None:
-            compare(source.shards, tree, folder, repo_id)
-        elif rows := sorted(path for path in tree.files if path.endswith(".parquet")):
+            return _difference(source, tree, folder, repo_id)
+        if rows := sorted(path for path in tree.files if path.endswith(".parquet")):
             raise InputError(
                 f"{repo_id} holds {rows[0]} already, and {folder} has published nothing yet: push "
                 "to another repo or revision"
@@ -124,6 +128,15 @@ def check_access(
         trouble = trouble_of(error, repo_id, token)
         if trouble.is_final:
             raise InputError(trouble.message) from None
+    return None
+
+
+def _difference(source: Source, tree: Tree, folder: Path, repo_id: str) -> str | None:
+    try:
+        compare(source.shards, tree, folder, repo_id)
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def _attempt(look: Callable[[], float], repo_id: str, token: str) -> float | Trouble:

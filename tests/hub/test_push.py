@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from factory.errors import InputError
+from factory.hub.push import check_access
 from factory.hub.state import PushState
 from tests.hub.faults import Fault
 from tests.hub.folders import empty_folder, hashes, manifest_in, write_documents
-from tests.hub.protocol import Hub
+from tests.hub.protocol import TOKEN, Hub
 from tests.hub.pusher import QUICK
 from tests.hub.quick import (
     COMMIT,
@@ -142,6 +144,30 @@ def test_a_different_file_under_a_shards_name_stops_the_push(tmp_path: Path, hub
     assert theirs.sha256 in str(stopped.value)
     assert hashes(folder)["data/train-00001.parquet"] in str(stopped.value)
     assert shards_of(repo) == {"data/train-00001.parquet": theirs.sha256}
+
+
+def test_a_shard_that_was_corrected_is_no_reason_not_to_start_the_job(
+    tmp_path: Path, hub: Hub
+) -> None:
+    folder = folder_of(tmp_path, 2)
+
+    def trouble() -> str | None:
+        return check_access(folder, REPO, token=TOKEN, endpoint=hub.url)
+
+    assert trouble() is None
+    push_quickly(folder, hub)
+    assert trouble() is None
+    shutil.rmtree(folder)
+    folder_of(tmp_path, 2)
+    assert "has another data/train-00000.parquet" in str(trouble())
+
+
+def test_a_job_that_has_nothing_yet_does_not_start_on_a_repo_with_rows(
+    tmp_path: Path, hub: Hub
+) -> None:
+    push_quickly(folder_of(tmp_path, 1), hub)
+    with pytest.raises(InputError, match="has published nothing yet: push to another repo"):
+        check_access(tmp_path / "other", REPO, token=TOKEN, endpoint=hub.url)
 
 
 def test_shards_of_another_dataset_are_not_mixed_in(tmp_path: Path, hub: Hub) -> None:
