@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from factory.cli.app import app, out, print_error
+from factory.cli.app import app, out, print_error, say
 
 
 @app.command()
@@ -25,7 +25,7 @@ def push(
     from factory.hub import is_complete
     from factory.hub import push as run
     from factory.places import place_of
-    from factory.report.push import push_line, unfinished_line
+    from factory.report.push import Driver, push_line, unfinished_line
     from factory.report.show import dataset_of, open_dataset
     from factory.watching.pushing import push_seen
 
@@ -33,10 +33,13 @@ def push(
         dataset = dataset_of(place_of(folder))
     else:
         dataset, _ = open_dataset(place_of(folder))
+    driver = Driver(place_of(folder), say)
     with out.status(f"pushing to {repo}") as status, push_seen(place_of(folder)) as events:
 
         def watch(state: Any) -> None:
             events.read(state)
+            if follow:
+                driver.look()
             status.update(escape(push_line(state)))
 
         state = run(
