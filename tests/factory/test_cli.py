@@ -60,6 +60,11 @@ BAD_JOBS: dict[str, tuple[Any, dict[str, Any], str]] = {
         {"generator": {"model": "./none"}},
         "generator.model: folder ./none does not exist",
     ),
+    "an argument vLLM lacks": (
+        "",
+        {"generator": {"model": "org/name", "engine_args": {"max_model_length": 9}}},
+        "generator.engine_args: vLLM has no engine argument 'max_model_length': did you mean",
+    ),
     "an unknown recipe": (
         "",
         {"recipe": "zebra"},

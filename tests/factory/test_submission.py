@@ -129,6 +129,36 @@ def test_absolute_paths_urls_and_hub_ids_are_the_clusters(tmp_path: Path) -> Non
     )
 
 
+MISSING: dict[str, tuple[dict[str, Any], str]] = {
+    "problems": ({"problems": "probelms.jsonl"}, r"problems.path: .*probelms.jsonl does not exist"),
+    "problems in a folder": ({"problems": "./data"}, r"problems.path: .*data does not exist"),
+    "a model": ({"generator": {"model": "./tiny"}}, r"generator.model: .*tiny does not exist"),
+    "a model's name": ({"generator": {"model": "tiny"}}, r"generator.model: .*tiny does not"),
+    "a model in a folder": (
+        {"generator": {"model": "models/tiny"}},
+        r"generator.model: .*models/tiny does not exist; what lies on the cluster is named by its",
+    ),
+    "an argument of vLLM's": (
+        {"generator": {"model": "org/name", "engine_args": {"max_model_length": 4096}}},
+        r"generator.engine_args: vLLM has no engine argument 'max_model_length': did you mean",
+    ),
+}
+
+
+@pytest.mark.parametrize(("fields", "said"), MISSING.values(), ids=MISSING.keys())
+def test_what_can_only_fail_there_is_not_sent(
+    tmp_path: Path, fields: dict[str, Any], said: str
+) -> None:
+    (tmp_path / "home" / "models").mkdir(parents=True)
+    with pytest.raises(InputError, match=said):
+        bundle(tmp_path, **fields)
+
+
+@pytest.mark.parametrize("problems", ["openai/gsm8k", "gsm8k", "s3://bucket/p.jsonl"])
+def test_names_of_the_hub_are_sent_as_they_are(tmp_path: Path, problems: str) -> None:
+    assert files_of(bundle(tmp_path, problems=problems)) == ["job.yaml"]
+
+
 def test_what_is_too_large_to_send_is_refused_with_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
