@@ -1,9 +1,13 @@
 """Jobs sent to a cluster: what is shipped, under which id, and what a person is told."""
 
-from collections.abc import AsyncIterator
+import json
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -295,6 +299,60 @@ def test_nothing_at_the_address_is_one_line() -> None:
         connect("http://127.0.0.1:9")
     with pytest.raises(InputError, match=r"--address ray://head:10001: give the dashboard's"):
         connect("ray://head:10001")
+
+
+class _NoRay(BaseHTTPRequestHandler):
+    """Answers JSON to everything; as a dashboard behind a proxy that knows no WebSockets, too."""
+
+    answers: ClassVar[dict[str, Any]] = {}
+
+    def do_GET(self) -> None:
+        body = json.dumps(self.answers.get(self.path, {"hello": 1})).encode()
+        self.send_response(502 if self.path.endswith("/tail") else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+class _BehindProxy(_NoRay):
+    answers: ClassVar[dict[str, Any]] = {
+        "/api/version": {"version": "4", "ray_version": "99.0.0", "ray_commit": "x"},
+        "/api/jobs/x": {
+            "type": "SUBMISSION",
+            "submission_id": "x",
+            "status": "RUNNING",
+            "entrypoint": "x",
+            "metadata": {},
+        },
+    }
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_json_from_something_else_than_ray_is_one_line(run: Any) -> None:
+    with serving(_NoRay) as address:
+        code, _, err = run("status", "--address", address)
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"what answers at {address} is no Ray dashboard (KeyError: 'ray_version')" in err
+
+
+def test_a_log_that_cannot_be_followed_through_a_proxy_is_one_line(run: Any) -> None:
+    with serving(_BehindProxy) as address:
+        code, _, err = run("logs", "x", "--follow", "--address", address)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "the log cannot be followed (502" in err
+    assert "'prm-factory logs ID' without --follow" in err
 
 
 COMMANDS = {
