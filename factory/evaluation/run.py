@@ -15,7 +15,7 @@ from factory.evaluation.labelled import read_labelled
 from factory.evaluation.parts import BestOfPart, LabelsPart, Part, PrmBenchPart, ProcessBenchPart
 from factory.evaluation.settings import EvalInputs, EvalSettings
 from factory.scorers.scorer import Scorer, SolutionText
-from schemas.manifest import write_atomically
+from schemas.files import make_folder, write_atomically
 
 REPORT_FILE, SCORES_FILE = "report.json", "scores.jsonl"
 SCORED_TOGETHER = 2_000
@@ -83,7 +83,7 @@ def evaluate(
 
 
 def _write(out: Path, report: dict[str, Any], scores: dict[SolutionText, list[float]]) -> None:
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     lines = (
         json.dumps(
             {**asdict(text), "scores": [None if isnan(s) else s for s in own]}, ensure_ascii=False

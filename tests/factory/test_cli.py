@@ -162,6 +162,16 @@ def test_an_output_folder_that_cannot_be_made_is_one_line(tmp_path: Path, run: A
     assert err.count("\n") == 1
 
 
+def test_an_output_folder_in_a_file_system_that_takes_none_is_one_line(
+    tmp_path: Path, run: Any
+) -> None:
+    job = job_folder(tmp_path / "job")
+    code, out, err = run("relabel", job, "-r", "genprm", "-o", "/proc/x/out")
+    assert (code, out) == (1, "")
+    assert err.startswith("error: /proc/x/out: No folder can be made here: free or choose another")
+    assert err.count("\n") == 1
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_forbidden_output_folder_is_one_line(tmp_path: Path, run: Any) -> None:
     job = job_folder(tmp_path / "job")
