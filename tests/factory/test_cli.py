@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from factory.cli import main
 from tests.factory.builders import group, job_file, job_folder, store
 
+ROOT = Path(__file__).parents[2]
 ROW = {"question": "3 + 4 = ?", "answer": "7"}
 
 
@@ -199,6 +201,29 @@ def test_a_bug_keeps_its_traceback(tmp_path: Path) -> None:
     assert "Traceback" in left.stderr
     assert "KeyError: 'a bug'" in left.stderr
     assert not (tmp_path / "out" / "dataset").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_commands_are_still_imported_leaves_in_order(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    """A module that sends it stands for typer, the first of the large ones to be imported."""
+    (tmp_path / "typer.py").write_text(
+        f"import os, time\nos.kill(os.getpid(), {int(number)})\ntime.sleep(20)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    command = [sys.executable, "-m", "factory.cli", "recipes"]
+    left = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (left.returncode, left.stdout, left.stderr) == (code, "", "")
+
+
+def test_sigterm_before_the_job_begins_says_how_to_go_on(tmp_path: Path, run: Any) -> None:
+    (tmp_path / "mine.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n")
+    code, _, err = run("relabel", tmp_path, "-r", tmp_path / "mine.py", "-o", tmp_path / "out")
+    assert code == 143
+    assert err == "stopped; what is done is kept: run the same command again to go on\n"
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path, run: Any) -> None:
