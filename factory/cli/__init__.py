@@ -2,14 +2,14 @@
 
 import sys
 
-from factory.ending import INTERRUPTED, sigterm_ends
+from factory.ending import INTERRUPTED, sigint_ends, sigterm_ends
 
 
 def main() -> None:
     """The console script. Ctrl-C leaves with 130 and SIGTERM with 143, from the first moment on:
     everything else is imported behind that."""
     try:
-        with sigterm_ends():
+        with sigint_ends(), sigterm_ends():
             from factory.cli.commands import run
 
             run()

@@ -203,14 +203,14 @@ def test_a_bug_keeps_its_traceback(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "dataset").exists()
 
 
+@pytest.mark.parametrize("place", ["{}", "exec({!r})"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_while_commands_are_still_imported_leaves_in_order(
-    tmp_path: Path, number: signal.Signals, code: int
+    tmp_path: Path, number: signal.Signals, code: int, place: str
 ) -> None:
     """A module that sends it stands for typer, the first of the large ones to be imported."""
-    (tmp_path / "typer.py").write_text(
-        f"import os, time\nos.kill(os.getpid(), {int(number)})\ntime.sleep(20)\n"
-    )
+    sending = f"import os, time; os.kill(os.getpid(), {int(number)}); time.sleep(20)"
+    (tmp_path / "typer.py").write_text(place.format(sending))
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
     command = [sys.executable, "-m", "factory.cli", "recipes"]
     left = subprocess.run(
