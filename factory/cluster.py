@@ -5,11 +5,11 @@ import os
 import socket
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import ceil
 
-from factory.errors import InputError
+from factory.errors import InputError, shortened
 
 LOCAL_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -37,7 +37,7 @@ TOO_SLOW = "timed out during startup"
 def open_cluster(engine_cpus: float = 1) -> Iterator[None]:
     """Connects, or starts a local cluster; on the way out leaves it, and stops what it started.
 
-    A Ray that is initialised already is used and left alone. Raises InputError when nothing
+    A Ray that is initialised already is used and left alone. Raises InputError when no cluster
     answers at RAY_ADDRESS.
     """
     address = os.environ.get("RAY_ADDRESS")
@@ -50,8 +50,7 @@ def open_cluster(engine_cpus: float = 1) -> Iterator[None]:
         yield
         return
     if address:
-        _check_reachable(address)
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        connect(address, ray.init)
     else:
         _start_local(max(os.cpu_count() or 1, ceil(engine_cpus) + LOCAL_CPUS))
     _quieten_ray_data()
@@ -59,6 +58,23 @@ def open_cluster(engine_cpus: float = 1) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def connect(address: str, init: Callable[..., object]) -> None:
+    """Raises InputError for an address that is none, and where nothing answers."""
+    if "://" in address and not address.startswith("ray://"):
+        raise InputError(
+            f"RAY_ADDRESS={address}: that is for --address of 'prm-factory submit'; RAY_ADDRESS "
+            "takes host:port or auto"
+        )
+    _check_reachable(address)
+    try:
+        init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"no Ray cluster can be used at RAY_ADDRESS={address} ({shortened(error)}): start one, "
+            "or unset RAY_ADDRESS to run on this machine alone"
+        ) from error
 
 
 def _start_local(num_cpus: int) -> None:

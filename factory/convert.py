@@ -20,7 +20,7 @@ from factory.errors import InputError, shortened
 from factory.input_rows import FILE_SUFFIXES, InputRow, input_rows
 from factory.job import ProblemsSection
 from factory.report.show import open_dataset, published_rows
-from schemas.files import is_local, read_bytes
+from schemas.files import is_local, make_folder, read_bytes
 from schemas.interchange import given
 from schemas.interchange.formats import Format, Writing, format_named
 from schemas.interchange.labelled import LabelledSolution, Loss, Skip, losses
@@ -226,7 +226,7 @@ def _write(rows: Iterator[dict[str, Any]], schema: pa.Schema, out: Path, tally: 
 
     Raises InputError, and leaves what was there, when there are none.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     write = _write_parquet if out.suffix == ".parquet" else _write_jsonl
     try:

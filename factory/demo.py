@@ -21,6 +21,7 @@ from factory.toy.consensus import ConsensusEffect, Rate, consensus_effect
 from factory.toy.prm import score_toy_prm, train_toy_prm
 from factory.toy.teacher import TEACHER_DIR
 from factory.toy.world import make_problems, problem_row
+from schemas.files import make_folder
 
 SEED = 7
 RECIPE = "genprm"
@@ -106,7 +107,7 @@ def telling_row(rows: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
 def toy_job(out: Path, num_problems: int, recipe: str = "math-shepherd") -> Job:
     """The job of the demonstration, its files beside `out`."""
     folder = out.parent / f"{out.name}-input"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     problems = folder / "problems.jsonl"
     with problems.open("w", encoding="utf-8") as lines:
         for problem in make_problems(num_problems, seed=SEED):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 
 
@@ -28,6 +29,29 @@ def sigterm_ends() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C. Of KeyboardInterrupt itself Python keeps in mind that it passed through an `exec`, of
+    which imports are full, and ends the process by the signal though it was answered."""
+
+
+@contextmanager
+def sigint_ends() -> Iterator[None]:
+    """Inside, Ctrl-C raises Interrupted, where it would have raised KeyboardInterrupt."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise Interrupted
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Ending:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from difflib import get_close_matches
-from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -21,6 +20,7 @@ from pydantic_core import PydanticCustomError
 
 from factory.bounded_yaml import TooMuch, read_yaml
 from factory.core.prompts import STEP_BY_STEP
+from factory.engine_args import holds_secret, misspelled, secret_in, world_size
 from factory.errors import InputError, shortened
 
 ROLES = ("generator", "completer", "teacher")
@@ -48,6 +48,17 @@ class ProblemsSection(Section):
     """Take only the first problems."""
     too_long: Literal["stop", "drop"] = "stop"
     """What to do when a question does not fit the generator's context."""
+
+    @field_validator("path")
+    @classmethod
+    def _holds_no_secret(cls, value: str) -> str:
+        if holds_secret(value):
+            raise PydanticCustomError(
+                "secret",
+                "a password does not belong in a job file, and this path would be published with "
+                "the dataset: credentials come from the environment (AWS_*, HF_TOKEN)",
+            )
+        return value
 
 
 class EngineRange(Section):
@@ -113,11 +124,11 @@ class EngineSection(Section):
 
     @field_validator("engine_args")
     @classmethod
-    def _names_no_secret(cls, value: dict[str, Any]) -> dict[str, Any]:
-        if isinstance(value.get("hf_token"), str):
-            raise PydanticCustomError(
-                "secret", "hf_token does not belong in a job file: set HF_TOKEN in the environment"
-            )
+    def _is_readable_and_without_secrets(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if found := secret_in(value):
+            raise PydanticCustomError("secret", "{found}", {"found": found})
+        if found := misspelled(value):
+            raise ValueError(found)
         return value
 
     @model_validator(mode="after")
@@ -129,6 +140,11 @@ class EngineSection(Section):
             raise ValueError(
                 f"num_gpus {share:g} is a share of one GPU, engine_args ask for {self.world_size}"
             )
+        if share >= 1 and share != self.world_size:
+            raise ValueError(
+                f"num_gpus {share:g}, and engine_args ask for {self.world_size}: leave num_gpus "
+                "out, or make the parallel sizes agree with it"
+            )
         if self.across_nodes and not isinstance(self.num_engines, int):
             raise ValueError("across_nodes needs num_engines to be a number, not a range")
         return self
@@ -136,10 +152,7 @@ class EngineSection(Section):
     @property
     def world_size(self) -> int:
         """GPUs that an engine runs in parallel on, if it runs on GPUs."""
-        sizes = (
-            self.engine_args.get(f"{kind}_parallel_size", 1) for kind in ("tensor", "pipeline")
-        )
-        return prod(size for size in sizes if isinstance(size, int))
+        return world_size(self.engine_args)
 
 
 class ModelSection(EngineSection):
@@ -174,8 +187,8 @@ class PushSection(Section):
 
     revision: str = Field(default="main", min_length=1)
     """Branch to commit to."""
-    private: bool = False
-    """If the repository has to be made."""
+    private: bool | None = None
+    """If the repository has to be made; by default what its owner's settings say."""
 
 
 class Job(Section):

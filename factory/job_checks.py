@@ -2,8 +2,9 @@
 
 from factory.core.prompts import SolvePrompt
 from factory.core.recipe import Recipe
+from factory.engine_args import unknown
 from factory.errors import InputError
-from factory.job import Job
+from factory.job import ROLES, Job
 from factory.job_stages import check_sandbox
 from factory.models import check_model
 from factory.recipes import load_recipe
@@ -39,8 +40,18 @@ def check_roles(job: Job, recipe: Recipe) -> None:
         )
 
 
+def check_engine_args(job: Job) -> None:
+    """Raises InputError for an engine argument that the vLLM installed here does not have."""
+    for role in ROLES:
+        section = getattr(job, role)
+        if section is not None and (found := unknown(section.engine_args)):
+            raise InputError(f"{role}.engine_args: {found}")
+
+
 def check_models(job: Job, recipe: Recipe) -> None:
-    """Raises InputError for a model that is not there, and for a sandbox that cannot be."""
+    """Raises InputError for a model that is not there or is asked for something that vLLM does not
+    have, and for a sandbox that cannot be."""
+    check_engine_args(job)
     for role in ("generator", "completer"):
         if (section := getattr(job, role)) is not None:
             check_model(role, section, SolvePrompt(system=section.system)("1 + 1 = ?").messages)

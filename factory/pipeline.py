@@ -69,7 +69,7 @@ def label(
         check_evidence(evidence_of, manifest)
     ending = Ending()
     with sigterm_ends(), checked_intake(job, recipe) as intake:
-        pushing = _push(job, folder, watch_push, rhythm)
+        pushing = _push(job, folder, watch_push, rhythm, say)
         with ending.watched(), Lease(folder.path, ending, say=say):
             found = check_folder(folder.path, manifest)
             slices = _store_problems(job, folder, manifest, found, intake)
@@ -91,7 +91,7 @@ def label(
                 )
                 manifest = _run_stages(run, stages, manifest)
                 if pusher is not None:
-                    pusher.finish()
+                    _finish_push(pusher, say)
     return manifest
 
 
@@ -100,6 +100,7 @@ def _push(
     folder: JobFolder,
     watch: "Callable[[PushState], object]",
     rhythm: "Rhythm | None",
+    say: Callable[[str], object],
 ) -> "AbstractContextManager[BackgroundPush | None]":
     """The push beside the job, where it asks for one. Raises InputError if it cannot be."""
     if job.push_to is None:
@@ -114,7 +115,9 @@ def _push(
         watch(state)
 
     revision, is_private = job.push.revision, job.push.private
-    check_access(folder.dataset, job.push_to, revision=revision, is_private=is_private)
+    differs = check_access(folder.dataset, job.push_to, revision=revision, is_private=is_private)
+    if differs:
+        say(f"{differs}; the job goes on, its push stops there")
     return BackgroundPush(
         folder.dataset,
         job.push_to,
@@ -123,6 +126,13 @@ def _push(
         revision=revision,
         is_private=is_private,
     )
+
+
+def _finish_push(pusher: "BackgroundPush", say: Callable[[str], object]) -> None:
+    """Waiting may take minutes while nothing else shows that anything is going on."""
+    from factory.report.push import push_line
+
+    pusher.finish(lambda state: say(f"waiting for the Hub: {push_line(state)}"))
 
 
 def _store_problems(

@@ -118,7 +118,8 @@ def _workshop(folder: Path) -> Iterator[Path]:
         return
     path = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(parents=True)
+    make_folder(path.parent)
+    path.mkdir()
     try:
         yield path
     finally:

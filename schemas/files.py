@@ -99,7 +99,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         with storage_errors(path):
             file_system(path).pipe_file(remote_key(path), data)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
     try:
         with temporary.open("wb") as file:
@@ -176,9 +176,17 @@ def listed(folder: Path, pattern: str) -> list[Path]:
 
 
 def make_folder(folder: Path) -> None:
-    """Object stores have no folders to make."""
-    if is_local(folder):
+    """With its parents. Object stores have no folders to make.
+
+    Raises PermissionError where a file system takes none, which as /proc says that a parent of
+    which it has just been told to make it is missing.
+    """
+    if not is_local(folder):
+        return
+    try:
         folder.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:
+        raise PermissionError(errno.EACCES, "No folder can be made here", str(folder)) from error
 
 
 def remove(path: Path) -> None:

@@ -35,6 +35,11 @@ def print_lines(lines: Iterable[str]) -> None:
         out.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
+def say(line: str) -> None:
+    """A line for a person beside what a command is for: on the error stream."""
+    err.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
 def print_error(message: str) -> None:
     """One line on the error stream."""
     line = " ".join(message.split("\n"))

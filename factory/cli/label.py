@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from factory.cli.app import AllowCode, Out, app, err, out, print_error, print_lines
+from factory.cli.app import AllowCode, Out, app, err, out, print_error, print_lines, say
 
 
 @app.command()
@@ -34,7 +34,7 @@ def label(
         folder,
         watcher(out),
         None if evidence is None else place_of(evidence),
-        say=lambda line: err.print(line, soft_wrap=True, highlight=False, markup=False),
+        say=say,
         watch_push=pushes.append,
         allow_code=allow_code,
     )

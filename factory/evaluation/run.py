@@ -23,7 +23,7 @@ from factory.evaluation.labelled import read_labelled
 from factory.evaluation.parts import BestOfPart, LabelsPart, Part, PrmBenchPart, ProcessBenchPart
 from factory.evaluation.settings import EvalInputs, EvalSettings
 from factory.scorers.scorer import Scorer, SolutionText
-from schemas.manifest import write_atomically
+from schemas.files import make_folder, write_atomically
 
 REPORT_FILE, SCORES_FILE = "report.json", "scores.jsonl"
 SCORED_TOGETHER = 2_000

@@ -15,6 +15,9 @@ from factory.hub.rhythm import Rhythm
 from factory.hub.state import PushState
 from factory.hub.trouble import redacted
 
+MOMENT_S = 1.0
+"""A wait of which nothing has to be said."""
+
 
 class BackgroundPush:
     """`with BackgroundPush(folder, "org/name") as pusher:` label, and at the end
@@ -60,12 +63,21 @@ class BackgroundPush:
         self._thread.join(timeout_s)
         return self._state
 
-    def finish(self) -> PushState:
-        """Says that the folder is final, and waits while shards still go."""
+    def finish(self, waiting: Callable[[PushState], object] = lambda state: None) -> PushState:
+        """Says that the folder is final, and waits while shards still go.
+
+        `waiting` gets the state when that takes longer than a moment, and again when it tells of
+        other shards or another error.
+        """
         self.complete()
+        told: tuple[int, str | None] | None = None
         seen, since_s = self._state, time.monotonic()
         while self._thread.is_alive():
-            self._thread.join(1.0)
+            self._thread.join(MOMENT_S)
+            state = self._state
+            if self._thread.is_alive() and told != (state.pushed, state.last_error):
+                told = (state.pushed, state.last_error)
+                waiting(state)
             if self._state.pushed != seen.pushed:
                 seen, since_s = self._state, time.monotonic()
             if time.monotonic() - since_s > self._rhythm.patience_s:

@@ -65,10 +65,15 @@ def push(
     )
     pusher = _Pusher(folder, remote, token, rhythm, now)
     draw = random.Random()
-    num_failures, trouble_since = 0, 0.0
-    while True:
+    num_failures, trouble_since, is_last = 0, 0.0, False
+
+    def look() -> float:
+        nonlocal is_last
         is_last = is_complete()
-        outcome = _attempt(pusher, is_last, token)
+        return pusher.round(is_last)
+
+    while True:
+        outcome = _attempt(look, repo_id, token)
         if isinstance(outcome, Trouble):
             if outcome.is_final:
                 raise InputError(outcome.message)
@@ -95,11 +100,15 @@ def check_access(
     revision: str = "main",
     is_private: bool | None = None,
     endpoint: str | None = None,
-) -> None:
+) -> str | None:
     """Looks at the repo before a job starts, and makes it where it is absent.
 
+    Returns why nothing more can be pushed there, where the folder and the repo both hold shards
+    and these differ, as they do after a correction: that must not hold the job.
+
     Raises InputError for what no waiting would mend: no token or none that is accepted, no right
-    to make the repo, rows of another dataset in it. A Hub that cannot be reached is none of these.
+    to make the repo, rows in it before the folder has any. A Hub that cannot be reached is none
+    of these.
     """
     token = check_target(repo_id, token)
     remote = Remote(
@@ -109,8 +118,8 @@ def check_access(
         tree = remote.read()
         source = read_source(folder, token)
         if source is not None:
-            compare(source.shards, tree, folder, repo_id)
-        elif rows := sorted(path for path in tree.files if path.endswith(".parquet")):
+            return _difference(source, tree, folder, repo_id)
+        if rows := sorted(path for path in tree.files if path.endswith(".parquet")):
             raise InputError(
                 f"{repo_id} holds {rows[0]} already, and {folder} has published nothing yet: push "
                 "to another repo or revision"
@@ -119,14 +128,23 @@ def check_access(
         trouble = trouble_of(error, repo_id, token)
         if trouble.is_final:
             raise InputError(trouble.message) from None
+    return None
 
 
-def _attempt(pusher: "_Pusher", is_last: bool, token: str) -> float | Trouble:
-    """One round: seconds until the next one, or what went wrong, without its exception."""
+def _difference(source: Source, tree: Tree, folder: Path, repo_id: str) -> str | None:
     try:
-        return pusher.round(is_last)
+        compare(source.shards, tree, folder, repo_id)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def _attempt(look: Callable[[], float], repo_id: str, token: str) -> float | Trouble:
+    """One look: seconds until the next one, or what went wrong, without its exception."""
+    try:
+        return look()
     except ANSWERABLE as error:
-        return trouble_of(error, pusher.state.repo_id, token)
+        return trouble_of(error, repo_id, token)
 
 
 class _Pusher:

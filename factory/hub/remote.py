@@ -27,7 +27,8 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined] # lazy
     validate_repo_id,
 )
 
-from factory.errors import InputError
+from factory.errors import InputError, shortened
+from factory.hub.trouble import NotYet
 from schemas.files import is_local, read_bytes
 from schemas.manifest import ShardEntry
 
@@ -94,18 +95,21 @@ class Remote:
     def read(self) -> Tree:
         """The tree at the head; the repo and the branch are made where they are absent."""
         _rein_in_client()
-        head = self._head()
+        with _readable_answers():
+            head = self._head()
+            return Tree(head=head, files=self._files(head))
+
+    def _files(self, revision: str) -> dict[str, RemoteFile]:
         entries = self._api.list_repo_tree(
-            self.repo_id, recursive=True, revision=head, repo_type="dataset"
+            self.repo_id, recursive=True, revision=revision, repo_type="dataset"
         )
-        files = {
+        return {
             entry.path: RemoteFile(
                 sha256=entry.lfs.sha256 if entry.lfs else None, git_sha1=entry.blob_id
             )
             for entry in entries
             if isinstance(entry, RepoFile)
         }
-        return Tree(head=head, files=files)
 
     def _head(self) -> str:
         try:
@@ -131,8 +135,22 @@ class Remote:
             raise InputError(f"cannot create {self.repo_id}: is its owner on the Hub?") from error
 
     def _create_branch(self) -> None:
+        """From the repo's first commit, so that it holds no rows of another branch.
+
+        Raises InputError, and makes none, where the first commit has rows already.
+        """
+        first = self._api.list_repo_commits(self.repo_id, repo_type="dataset")[-1].commit_id
+        if rows := sorted(path for path in self._files(first) if path.endswith(".parquet")):
+            raise InputError(
+                f"{self.repo_id} has no branch {self._revision!r}, and none can begin empty: its "
+                f"first commit holds {rows[0]}; push to another repo"
+            )
         self._api.create_branch(
-            self.repo_id, repo_type="dataset", branch=self._revision, exist_ok=True
+            self.repo_id,
+            repo_type="dataset",
+            branch=self._revision,
+            revision=first,
+            exist_ok=True,
         )
 
     def _revision_sha(self) -> str:
@@ -169,13 +187,14 @@ class Remote:
             CommitOperationAdd(path_in_repo=shard.path, path_or_fileobj=here / shard.path)
             for shard in shards
         ]
-        self._api.preupload_lfs_files(
-            self.repo_id,
-            additions,
-            repo_type="dataset",
-            revision=self._revision,
-            free_memory=False,
-        )
+        with _readable_answers():
+            self._api.preupload_lfs_files(
+                self.repo_id,
+                additions,
+                repo_type="dataset",
+                revision=self._revision,
+                free_memory=False,
+            )
         for shard, addition in zip(shards, additions, strict=True):
             sha256 = addition.upload_info.sha256.hex()
             if sha256 != shard.sha256:
@@ -187,15 +206,29 @@ class Remote:
             CommitOperationAdd(path_in_repo=path, path_or_fileobj=text.encode())
             for path, text in documents.items()
         ]
-        made = self._api.create_commit(
-            self.repo_id,
-            [*additions, *texts],
-            commit_message=message,
-            repo_type="dataset",
-            revision=self._revision,
-            parent_commit=parent,
-        )
+        with _readable_answers():
+            made = self._api.create_commit(
+                self.repo_id,
+                [*additions, *texts],
+                commit_message=message,
+                repo_type="dataset",
+                revision=self._revision,
+                parent_commit=parent,
+            )
         return str(made.oid)
+
+
+@contextmanager
+def _readable_answers() -> Iterator[None]:
+    """Raises NotYet for answers that say 200 and something else than the Hub would, as those of
+    proxies and of pages about maintenance: the client stumbles over them as over bugs."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, InputError | HfHubHTTPError):
+            raise
+        what = shortened(f"{type(error).__name__}: {error}")
+        raise NotYet(f"an answer that is not the Hub's, or not readable ({what})") from None
 
 
 @contextmanager

@@ -32,11 +32,13 @@ class Source:
         }
 
     def _manifest_of(self, shards: Sequence[ShardEntry]) -> str:
+        """The summary is about all of the folder's shards, so a part has none."""
         if len(shards) == len(self.shards):
             return self.manifest_text
         content = json.loads(self.manifest_text)
         paths = {shard.path for shard in shards}
         content["shards"] = [shard for shard in content["shards"] if shard["path"] in paths]
+        content |= {"summary": {}, "is_complete": False}
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 

@@ -1,6 +1,5 @@
 """What a failed try means: wait and look again, or stop and tell a person. No token comes out."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,13 +15,13 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined] # lazy
 
 from factory.errors import InputError, shortened
+from factory.watching.secrets import HIDDEN, without_secrets
 
 ANSWERABLE = (HfHubHTTPError, httpx2.HTTPError, OSError, RuntimeError, ValueError)
 """What the client raises for a Hub or a network in trouble: RuntimeError wraps failed uploads,
 ValueError is an answer that cannot be read."""
 RETRIED = {408, 409, 412, 425, 429}
 """Statuses that pass, besides 5xx. 412: somebody committed since; 409: somebody is committing."""
-TOKENS = re.compile(r"\bhf_[A-Za-z0-9]{8,}|(?<=Bearer )\S+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +39,8 @@ class NotYet(RuntimeError):
 
 
 def redacted(text: str, token: str | None) -> str:
-    """The text without the token, and without anything that looks like one."""
-    return TOKENS.sub("***", text.replace(token, "***") if token else text)
+    """The text without the token, and without anything else that looks like a secret."""
+    return without_secrets(text.replace(token, HIDDEN) if token else text)
 
 
 def trouble_of(error: Exception, repo_id: str, token: str | None) -> Trouble:

@@ -16,7 +16,9 @@ import yaml
 
 from factory.bounded_yaml import read_yaml
 from factory.errors import InputError
+from factory.input_rows import FILE_SUFFIXES
 from factory.job import ROLES, load_job
+from factory.job_checks import check_engine_args
 
 JOB_FILE = "job.yaml"
 TOKEN_FILE = ".hf_token"
@@ -51,7 +53,7 @@ def make_bundle(job_file: Path, folder: Path, *, hf_token: str | None = None) ->
     Raises InputError for a job file that would be refused there too, and for one that names more
     than a job can bring along.
     """
-    load_job(job_file)
+    check_engine_args(load_job(job_file))
     _, content = read_yaml(job_file.read_text(encoding="utf-8"))
     shipped = tuple(_relative(content, job_file.parent))
     num_bytes = sum(_checked_size(one) for one in shipped)
@@ -95,8 +97,23 @@ def _relative(content: dict[str, Any], beside: Path) -> Iterator[Shipped]:
         if (beside / path).exists():
             source = (beside / path).resolve()
             yield Shipped(field=field, source=source, name=f"inputs/{field}/{source.name}")
-        elif field == "recipe" and name.endswith(".py"):
+        elif field == "recipe":
             raise InputError(f"recipe file {beside / path} does not exist")
+        elif not _could_be_hub_id(field, name, beside / path):
+            raise InputError(
+                f"{field}: {beside / path} does not exist; what lies on the cluster is named by "
+                "its absolute path"
+            )
+
+
+def _could_be_hub_id(field: str, name: str, path: Path) -> bool:
+    """A name in a folder that is there means a file of it, as `load_job` has it."""
+    is_in_folder = "/" in name and path.parent.is_dir()
+    if name.startswith((".", "~")) or is_in_folder:
+        return False
+    if field == "problems.path":
+        return name.count("/") <= 1 and path.suffix not in FILE_SUFFIXES
+    return name.count("/") == 1
 
 
 def _paths(content: dict[str, Any]) -> Iterator[tuple[str, str]]:

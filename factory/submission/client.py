@@ -71,6 +71,11 @@ def answering(address: str | None = None) -> Iterator[None]:
             f"{address or 'the cluster'} asks for a token: "
             "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
         ) from error
+    except _stream_errors() as error:
+        raise InputError(
+            f"the log cannot be followed ({shortened(error, 200)}): where a proxy lets no "
+            "WebSockets through, 'prm-factory logs ID' without --follow prints it so far"
+        ) from error
     except (ConnectionError, requests.exceptions.RequestException) as error:
         if address is None:
             raise InputError(
@@ -88,3 +93,20 @@ def answering(address: str | None = None) -> Iterator[None]:
                 'pip install "prm-factory[cluster]"'
             ) from error
         raise InputError(f"{address or 'the cluster'} refused: {shortened(error, 400)}") from error
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        what = shortened(f"{type(error).__name__}: {error}", 100)
+        raise InputError(
+            f"what answers at {address or 'the address'} is no Ray dashboard ({what}): give "
+            "--address http://HEAD:8265"
+        ) from error
+
+
+def _stream_errors() -> tuple[type[Exception], ...]:
+    """What following a log raises; the client says itself that it needs aiohttp."""
+    try:
+        import aiohttp
+    except ImportError:
+        return ()
+    return (aiohttp.ClientError,)

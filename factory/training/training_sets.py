@@ -15,6 +15,7 @@ from factory.training.examples import Tally
 from factory.training.run_folder import EXAMPLES, EXAMPLES_UNFINISHED
 from factory.training.settings import TrainSettings
 from factory.training.sources import Source
+from schemas.files import make_folder
 
 MakeExample = Callable[[Mapping[str, Any], Tally], Mapping[str, Any] | None]
 EXAMPLES_WRITTEN_TOGETHER = 1_000
@@ -82,7 +83,7 @@ def write_examples(source: Source, make: MakeExample, schema: pa.Schema, path: P
     Raises InputError, and leaves nothing, when there is no example.
     """
     tally = Tally()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(EXAMPLES_UNFINISHED)
     try:
         with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_stream(file, schema) as stream:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from factory.watching.secrets import without_secrets_in
-from schemas.files import is_local, read_bytes, write_atomically
+from schemas.files import is_local, make_folder, read_bytes, write_atomically
 
 LOG_FILE = "log.jsonl"
 REWRITE_INTERVAL_S = 15.0
@@ -106,7 +106,7 @@ def logging_to(path: Path, **context: Any) -> Iterator[None]:
     """Events go to this file while the body runs, each with `context` among its fields."""
     handler: logging.Handler
     if is_local(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         handler = AppendedFile(path, encoding="utf-8")
     else:
         handler = RewrittenFile(path)

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from factory.cli import app
+from factory.cli.commands import app
 from factory.errors import InputError
 from factory.evaluation.benchmarks import answer_classes
 from factory.evaluation.run import evaluate, read_parts

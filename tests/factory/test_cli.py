@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from factory.cli import main
 from tests.factory.builders import group, job_file, job_folder, store
 
+ROOT = Path(__file__).parents[2]
 ROW = {"question": "3 + 4 = ?", "answer": "7"}
 
 
@@ -59,6 +61,11 @@ BAD_JOBS: dict[str, tuple[Any, dict[str, Any], str]] = {
         "",
         {"generator": {"model": "./none"}},
         "generator.model: folder ./none does not exist",
+    ),
+    "an argument vLLM lacks": (
+        "",
+        {"generator": {"model": "org/name", "engine_args": {"max_model_length": 9}}},
+        "generator.engine_args: vLLM has no engine argument 'max_model_length': did you mean",
     ),
     "an unknown recipe": (
         "",
@@ -157,6 +164,16 @@ def test_an_output_folder_that_cannot_be_made_is_one_line(tmp_path: Path, run: A
     assert err.count("\n") == 1
 
 
+def test_an_output_folder_in_a_file_system_that_takes_none_is_one_line(
+    tmp_path: Path, run: Any
+) -> None:
+    job = job_folder(tmp_path / "job")
+    code, out, err = run("relabel", job, "-r", "genprm", "-o", "/proc/x/out")
+    assert (code, out) == (1, "")
+    assert err.startswith("error: /proc/x/out: No folder can be made here: free or choose another")
+    assert err.count("\n") == 1
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_forbidden_output_folder_is_one_line(tmp_path: Path, run: Any) -> None:
     job = job_folder(tmp_path / "job")
@@ -184,6 +201,29 @@ def test_a_bug_keeps_its_traceback(tmp_path: Path) -> None:
     assert "Traceback" in left.stderr
     assert "KeyError: 'a bug'" in left.stderr
     assert not (tmp_path / "out" / "dataset").exists()
+
+
+@pytest.mark.parametrize("place", ["{}", "exec({!r})"])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_commands_are_still_imported_leaves_in_order(
+    tmp_path: Path, number: signal.Signals, code: int, place: str
+) -> None:
+    """A module that sends it stands for typer, the first of the large ones to be imported."""
+    sending = f"import os, time; os.kill(os.getpid(), {int(number)}); time.sleep(20)"
+    (tmp_path / "typer.py").write_text(place.format(sending))
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    command = [sys.executable, "-m", "factory.cli", "recipes"]
+    left = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (left.returncode, left.stdout, left.stderr) == (code, "", "")
+
+
+def test_sigterm_before_the_job_begins_says_how_to_go_on(tmp_path: Path, run: Any) -> None:
+    (tmp_path / "mine.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n")
+    code, _, err = run("relabel", tmp_path, "-r", tmp_path / "mine.py", "-o", tmp_path / "out")
+    assert code == 143
+    assert err == "stopped; what is done is kept: run the same command again to go on\n"
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path, run: Any) -> None:

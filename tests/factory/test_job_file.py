@@ -57,6 +57,41 @@ REFUSED = {
 }
 
 
+REFUSED_GPUS = {
+    "a size in quotes": (
+        "engine_args: {tensor_parallel_size: '4'}",
+        "tensor_parallel_size '4' is no whole number of GPUs",
+    ),
+    "half a GPU": ("engine_args: {pipeline_parallel_size: 1.5}", "pipeline_parallel_size 1.5 is"),
+    "none": ("engine_args: {data_parallel_size: 0}", "data_parallel_size 0 is no whole number"),
+    "a flag's name": (
+        "engine_args: {tensor-parallel-size: 4}",
+        "tensor-parallel-size is a flag's name: write tensor_parallel_size",
+    ),
+    "too few": (
+        "num_gpus: 2, engine_args: {tensor_parallel_size: 4}",
+        "num_gpus 2, and engine_args ask for 4: leave num_gpus out",
+    ),
+    "too many": ("num_gpus: 2", "num_gpus 2, and engine_args ask for 1: leave num_gpus out"),
+}
+
+
+@pytest.mark.parametrize(("fields", "message"), REFUSED_GPUS.values(), ids=REFUSED_GPUS.keys())
+def test_gpus_that_would_be_reserved_wrongly_are_refused(
+    tmp_path: Path, fields: str, message: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        loaded(tmp_path, f"problems: {{path: x}}\ngenerator: {{model: a/b, {fields}}}\n")
+    assert message in str(caught.value)
+
+
+def test_an_engine_needs_a_gpu_for_every_part_it_runs_in_parallel(tmp_path: Path) -> None:
+    sizes = "{tensor_parallel_size: 2, data_parallel_size: 4}"
+    text = f"problems: {{path: x}}\ngenerator: {{model: a/b, engine_args: {sizes}}}\n"
+    assert loaded(tmp_path, text).completing.world_size == 8
+    assert loaded(tmp_path, text.replace("a/b", "a/b, num_gpus: 8")).completing.num_gpus == 8
+
+
 @pytest.mark.parametrize(("text", "message"), REFUSED.values(), ids=REFUSED.keys())
 def test_a_bad_job_file_is_refused_in_one_line(
     tmp_path: Path, text: str | bytes, message: str
@@ -108,6 +143,11 @@ def test_the_completer_is_the_generator_unless_told_otherwise(tmp_path: Path) ->
     both = loaded(tmp_path, "problems: {path: x}\ncompleter: {model: c/d}\n" + MODEL)
     assert both.completing.model == "c/d"
     assert loaded(tmp_path, "\ufeffproblems: {path: x}\n" + MODEL).completing.model == "org/name"
+
+
+def test_whether_a_new_repo_is_private_is_left_to_its_owner(tmp_path: Path) -> None:
+    text = "problems: {path: x}\npush_to: org/labels\n" + MODEL
+    assert loaded(tmp_path, text).push.private is None
 
 
 def test_the_adaptive_recipe_is_the_default(tmp_path: Path) -> None:

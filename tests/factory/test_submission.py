@@ -1,14 +1,18 @@
 """Jobs sent to a cluster: what is shipped, under which id, and what a person is told."""
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -180,6 +184,36 @@ def test_absolute_paths_urls_and_hub_ids_are_the_clusters(tmp_path: Path) -> Non
     )
 
 
+MISSING: dict[str, tuple[dict[str, Any], str]] = {
+    "problems": ({"problems": "probelms.jsonl"}, r"problems.path: .*probelms.jsonl does not exist"),
+    "problems in a folder": ({"problems": "./data"}, r"problems.path: .*data does not exist"),
+    "a model": ({"generator": {"model": "./tiny"}}, r"generator.model: .*tiny does not exist"),
+    "a model's name": ({"generator": {"model": "tiny"}}, r"generator.model: .*tiny does not"),
+    "a model in a folder": (
+        {"generator": {"model": "models/tiny"}},
+        r"generator.model: .*models/tiny does not exist; what lies on the cluster is named by its",
+    ),
+    "an argument of vLLM's": (
+        {"generator": {"model": "org/name", "engine_args": {"max_model_length": 4096}}},
+        r"generator.engine_args: vLLM has no engine argument 'max_model_length': did you mean",
+    ),
+}
+
+
+@pytest.mark.parametrize(("fields", "said"), MISSING.values(), ids=MISSING.keys())
+def test_what_can_only_fail_there_is_not_sent(
+    tmp_path: Path, fields: dict[str, Any], said: str
+) -> None:
+    (tmp_path / "home" / "models").mkdir(parents=True)
+    with pytest.raises(InputError, match=said):
+        bundle(tmp_path, **fields)
+
+
+@pytest.mark.parametrize("problems", ["openai/gsm8k", "gsm8k", "s3://bucket/p.jsonl"])
+def test_names_of_the_hub_are_sent_as_they_are(tmp_path: Path, problems: str) -> None:
+    assert files_of(bundle(tmp_path, problems=problems)) == ["job.yaml"]
+
+
 def test_what_is_too_large_to_send_is_refused_with_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -325,6 +359,60 @@ def test_a_machine_without_rays_client_is_told_what_to_install() -> None:
     assert told.returncode == 2
     assert told.stderr.count("\n") == 1
     assert 'pip install "prm-factory[cluster]"' in told.stderr
+
+
+class _NoRay(BaseHTTPRequestHandler):
+    """Answers JSON to everything; as a dashboard behind a proxy that knows no WebSockets, too."""
+
+    answers: ClassVar[dict[str, Any]] = {}
+
+    def do_GET(self) -> None:
+        body = json.dumps(self.answers.get(self.path, {"hello": 1})).encode()
+        self.send_response(502 if self.path.endswith("/tail") else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+class _BehindProxy(_NoRay):
+    answers: ClassVar[dict[str, Any]] = {
+        "/api/version": {"version": "4", "ray_version": "99.0.0", "ray_commit": "x"},
+        "/api/jobs/x": {
+            "type": "SUBMISSION",
+            "submission_id": "x",
+            "status": "RUNNING",
+            "entrypoint": "x",
+            "metadata": {},
+        },
+    }
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_json_from_something_else_than_ray_is_one_line(run: Any) -> None:
+    with serving(_NoRay) as address:
+        code, _, err = run("status", "--address", address)
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"what answers at {address} is no Ray dashboard (KeyError: 'ray_version')" in err
+
+
+def test_a_log_that_cannot_be_followed_through_a_proxy_is_one_line(run: Any) -> None:
+    with serving(_BehindProxy) as address:
+        code, _, err = run("logs", "x", "--follow", "--address", address)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "the log cannot be followed (502" in err
+    assert "'prm-factory logs ID' without --follow" in err
 
 
 COMMANDS = {

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from factory.bounded_yaml import MAX_BYTES
+from factory.engine_args import known_here, secret_in
 from factory.errors import InputError
 from factory.hub.source import read_source
 from factory.job import Job, load_job
@@ -129,6 +130,59 @@ def test_a_manifest_that_leads_out_of_its_folder_is_damaged(tmp_path: Path, path
         read_manifest(folder)
     with pytest.raises(InputError, match=r"leaves the dataset's folder"):
         read_source(folder, None)
+
+
+HF = "hf_" + "a1B2" * 9
+SECRETS: dict[str, tuple[dict[str, Any], str]] = {
+    "as a flag": ({"hf-token": HF}, "hf-token does not belong in a job file: set HF_TOKEN"),
+    "inside another": (
+        {"model_loader_extra_config": {"token": HF}},
+        "model_loader_extra_config.token does not belong in a job file: set HF_TOKEN",
+    ),
+    "in a list": ({"x": [{"apiKey": HF}]}, "x.0.apiKey does not belong in a job file: set API_KEY"),
+    "a key of a bucket": ({"x": {"aws_secret_access_key": HF}}, "set AWS_SECRET_ACCESS_KEY in"),
+    "a number": ({"kv_transfer_config": {"redis_password": 12345}}, "set REDIS_PASSWORD in the"),
+    "under an innocent name": ({"revision": HF}, "revision holds a secret"),
+    "in an address": ({"otlp_traces_endpoint": f"http://u:{HF}@h"}, "endpoint holds a secret"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "said"), SECRETS.values(), ids=SECRETS.keys())
+def test_a_secret_among_engine_arguments_is_refused_unseen(
+    tmp_path: Path, arguments: dict[str, Any], said: str
+) -> None:
+    file = job_file(tmp_path, generator={**SECTION, "engine_args": arguments})
+    with pytest.raises(InputError) as refused:
+        load_job(file)
+    assert said in str(refused.value)
+    assert HF not in str(refused.value)
+    assert "12345" not in str(refused.value)
+
+
+def test_a_password_in_the_problems_address_is_refused_unseen(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="credentials come from the environment") as refused:
+        load_job(job_file(tmp_path, problems="s3://KEY:S3CRET@bucket/x.jsonl"))
+    assert "S3CRET" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"hf_token": True},
+        {"hf_token": None},
+        {"max_num_batched_tokens": 8192, "tokenizer": "org/name", "tokenizer_mode": "auto"},
+        {"long_prefill_token_threshold": 4, "skip_tokenizer_init": False, "tokens_only": False},
+        {"hf_overrides": {"num_experts_per_token": 2, "pad_token": "<|endoftext|>"}},
+        {"download_dir": "/scratch/hf_downloads_of_all"},
+    ],
+)
+def test_what_only_sounds_like_a_secret_is_none(arguments: dict[str, Any]) -> None:
+    assert asking(**arguments).generator is not None
+
+
+def test_no_engine_argument_of_vllm_that_is_a_text_sounds_like_a_secret_but_the_token() -> None:
+    assert known_here(), "the vLLM installed here is not understood any more"
+    assert [name for name in sorted(known_here()) if secret_in({name: "x"})] == ["hf_token"]
 
 
 def test_a_token_in_a_job_file_is_refused(tmp_path: Path) -> None:

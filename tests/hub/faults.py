@@ -16,6 +16,8 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     hang_s: float = 0.0
     """Silence before the answer."""
+    body: bytes | None = None
+    """In place of the error's."""
 
 
 @dataclass(slots=True, kw_only=True)

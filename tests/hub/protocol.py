@@ -56,6 +56,8 @@ class Hub:
         self.token = TOKEN
         self.read_only: set[str] = set()
         """Owners in whose name the token may not write."""
+        self.private: set[str] = set()
+        """Owners whose repos are private unless they are made otherwise."""
         self.page_size = 1000
         self.requests: list[str] = []
         self.url = ""
@@ -72,6 +74,7 @@ class Hub:
             (rf"POST /api/datasets/{name}/preupload/(?P<revision>.+)", self._preupload),
             (rf"POST /api/datasets/{name}/branch/(?P<revision>.+)", self._branch),
             (rf"POST /api/datasets/{name}/commit/(?P<revision>.+)", self._commit),
+            (rf"GET /api/datasets/{name}/commits/(?P<revision>.+)", self._commits),
             (rf"GET /api/datasets/{name}/xet-write-token/(?P<revision>.+)", self._xet_token),
             (rf"POST /datasets/{name}\.git/info/lfs/objects/batch", self._lfs_batch),
             (r"PUT /lfs/(?P<oid>[0-9a-f]{64})", self._lfs_put),
@@ -118,7 +121,8 @@ class Hub:
             return error(403, f"You don't have the rights to create a dataset under {owner}")
         if f"{owner}/{name}" in self.repos:
             return as_json({"error": "You already created this dataset repo", "url": url}, 409)
-        is_private = request.json.get("visibility") == "private"
+        visibility = request.json.get("visibility")
+        is_private = visibility == "private" or (visibility is None and owner in self.private)
         self.repos[f"{owner}/{name}"] = Repo(is_private=is_private)
         return as_json({"url": url, "name": f"{owner}/{name}"})
 
@@ -181,8 +185,20 @@ class Hub:
             )
         return as_json({"files": modes})
 
+    def _commits(self, request: Request, repo: str, revision: str) -> Answer:
+        """Newest first."""
+        commit = self._found(repo, revision, token=request.headers.get("authorization", ""))
+        if isinstance(commit, Answer):
+            return commit
+        known, listed = self.repos[repo].commits, [commit]
+        while (parent := listed[-1].parent) is not None:
+            listed.append(known[parent])
+        day = "2026-01-01T00:00:00.000Z"
+        named = [{"id": c.oid, "title": c.message, "message": ""} for c in listed]
+        return as_json([{**one, "authors": [], "date": day} for one in named])
+
     def _branch(self, request: Request, repo: str, revision: str) -> Answer:
-        commit = self._found(repo, token=self.token)
+        commit = self._found(repo, request.json.get("startingPoint", "main"), token=self.token)
         if isinstance(commit, Answer):
             return commit
         if self.repos[repo].branches.setdefault(revision, commit.oid) != commit.oid:

@@ -43,7 +43,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(
                 Answer(
                     status=answer.status,
-                    body=answer.body,
+                    body=answer.body if fault.body is None else fault.body,
                     headers={**answer.headers, **fault.headers},
                 )
             )

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from factory.errors import InputError
-from factory.hub import BackgroundPush
+from factory.hub import BackgroundPush, PushState
 from tests.hub.faults import Fault
 from tests.hub.folders import empty_folder, hashes, seal_bytes
 from tests.hub.protocol import TOKEN, Hub
@@ -70,9 +71,40 @@ def test_a_push_that_cannot_go_on_says_so_and_leaves_the_job_alone(
     assert "has another data/train-00000.parquet" in str(state.last_error)
 
 
+def test_waiting_at_the_end_is_said_once_for_each_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("factory.hub.background.MOMENT_S", 0.05)
+    folder = empty_folder(tmp_path / "dataset")
+    seal_bytes(folder, 2)
+    rhythm = replace(QUICK, patience_s=2.0)
+    states: list[PushState] = []
+    with BackgroundPush(
+        folder, REPO, token=TOKEN, endpoint="http://127.0.0.1:9", rhythm=rhythm
+    ) as pusher:
+        eventually(lambda: pusher.state.last_error is not None)
+        assert not pusher.finish(states.append).is_finished
+    assert "ConnectError" in str(states[-1].last_error)
+    assert len({(state.pushed, state.last_error) for state in states}) == len(states)
+
+
+def test_a_push_that_is_done_at_once_says_nothing(tmp_path: Path, hub: Hub) -> None:
+    folder = empty_folder(tmp_path / "dataset")
+    seal_bytes(folder, 1)
+    states: list[PushState] = []
+    with BackgroundPush(folder, REPO, token=TOKEN, endpoint=hub.url, rhythm=QUICK) as pusher:
+        eventually(lambda: pusher.state.pushed == 1)
+        assert pusher.finish(states.append).is_finished
+    assert states == []
+
+
 def test_a_bug_in_the_pusher_is_told_and_not_raised(tmp_path: Path, hub: Hub) -> None:
     folder = empty_folder(tmp_path / "dataset")
-    with BackgroundPush(folder, REPO, token=TOKEN, endpoint=hub.url, revision=3) as pusher:
+
+    def broken() -> float:
+        raise KeyError("a bug")
+
+    with BackgroundPush(folder, REPO, token=TOKEN, endpoint=hub.url, now=broken) as pusher:
         state = pusher.join(20)
     assert state.is_stopped
     assert str(state.last_error).startswith("bug: ")

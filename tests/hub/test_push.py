@@ -1,17 +1,22 @@
 """Pushing to a local Hub through the real client, in this process."""
 
+import errno
 import hashlib
 import json
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from factory.errors import InputError
+from factory.hub.push import check_access
 from factory.hub.state import PushState
 from tests.hub.faults import Fault
 from tests.hub.folders import empty_folder, hashes, manifest_in, write_documents
-from tests.hub.protocol import Hub
+from tests.hub.protocol import TOKEN, Hub
 from tests.hub.pusher import QUICK
 from tests.hub.quick import (
     COMMIT,
@@ -77,6 +82,21 @@ def test_a_commit_whose_answer_was_lost_is_found_and_not_made_again(
     assert_pushed_once(folder, hub.repos[REPO])
 
 
+@pytest.mark.parametrize("body", [b'{"message": "maintenance"}', b"[1]", b"<html>", b"null"])
+@pytest.mark.parametrize(
+    "where", ["GET .*/revision/", "GET .*/tree/", "POST .*/preupload/", "POST .*batch", COMMIT]
+)
+def test_an_answer_that_is_not_the_hubs_is_asked_for_again(
+    tmp_path: Path, hub: Hub, where: str, body: bytes
+) -> None:
+    folder = folder_of(tmp_path, 3)
+    hub.faults.script = [(where, Fault(status=200, body=body))]
+    states: list[PushState] = []
+    assert push_quickly(folder, hub, watch=states.append).is_finished
+    assert states[0].last_error is not None
+    assert_pushed_once(folder, hub.repos[REPO])
+
+
 def test_a_commit_that_never_answers_is_given_up_and_looked_for(
     tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,6 +146,30 @@ def test_a_different_file_under_a_shards_name_stops_the_push(tmp_path: Path, hub
     assert shards_of(repo) == {"data/train-00001.parquet": theirs.sha256}
 
 
+def test_a_shard_that_was_corrected_is_no_reason_not_to_start_the_job(
+    tmp_path: Path, hub: Hub
+) -> None:
+    folder = folder_of(tmp_path, 2)
+
+    def trouble() -> str | None:
+        return check_access(folder, REPO, token=TOKEN, endpoint=hub.url)
+
+    assert trouble() is None
+    push_quickly(folder, hub)
+    assert trouble() is None
+    shutil.rmtree(folder)
+    folder_of(tmp_path, 2)
+    assert "has another data/train-00000.parquet" in str(trouble())
+
+
+def test_a_job_that_has_nothing_yet_does_not_start_on_a_repo_with_rows(
+    tmp_path: Path, hub: Hub
+) -> None:
+    push_quickly(folder_of(tmp_path, 1), hub)
+    with pytest.raises(InputError, match="has published nothing yet: push to another repo"):
+        check_access(tmp_path / "other", REPO, token=TOKEN, endpoint=hub.url)
+
+
 def test_shards_of_another_dataset_are_not_mixed_in(tmp_path: Path, hub: Hub) -> None:
     folder = folder_of(tmp_path, 2)
     repo = hub.repos[REPO] = Repo()
@@ -170,6 +214,42 @@ def test_a_branch_and_a_private_repo_are_made_where_absent(tmp_path: Path, hub: 
     assert hashes(folder).keys() < repo.commits[repo.branches["run-2"]].files.keys()
 
 
+def test_another_dataset_finds_room_on_a_new_branch(tmp_path: Path, hub: Hub) -> None:
+    push_quickly(folder_of(tmp_path, 7), hub)
+    repo = hub.repos[REPO]
+    before = shards_of(repo)
+    other = folder_of(tmp_path / "other", 2)
+    with pytest.raises(InputError, match="push to another repo or revision"):
+        push_quickly(other, hub)
+    assert push_quickly(other, hub, revision="v2").is_finished
+    on_branch = repo.commits[repo.branches["v2"]].files
+    assert {p: f.sha256 for p, f in on_branch.items() if p.startswith("data/")} == hashes(other)
+    assert shards_of(repo) == before
+
+
+def test_a_branch_that_could_not_begin_empty_is_not_made(tmp_path: Path, hub: Hub) -> None:
+    repo = hub.repos[REPO] = Repo()
+    repo.branches.clear()
+    repo.commit("main", {"data/train-00000.parquet": File(b"theirs", True)}, "all at once")
+    with pytest.raises(InputError, match=r"first commit holds data/train-00000\.parquet; push to"):
+        push_quickly(folder_of(tmp_path, 2), hub, revision="v2")
+    assert {*repo.branches} == {"main"}
+
+
+@pytest.mark.parametrize(
+    ("option", "is_private"), [([], True), (["--no-private"], False), (["--private"], True)]
+)
+def test_a_new_repo_is_as_private_as_its_owner_wants_unless_told_otherwise(
+    tmp_path: Path, hub: Hub, client_env: dict[str, str], option: list[str], is_private: bool
+) -> None:
+    hub.private.add("org")
+    folder = folder_of(tmp_path, 1)
+    write_documents(folder, replace(manifest_in(folder), summary={"num_problems": 1}))
+    command = [sys.executable, "-m", "factory.cli", "push", str(folder), REPO, *option]
+    subprocess.run(command, env=client_env, check=True, capture_output=True, timeout=60)
+    assert hub.repos[REPO].is_private is is_private
+
+
 def test_a_tree_of_many_pages_is_read_whole(tmp_path: Path, hub: Hub) -> None:
     hub.page_size = 3
     folder = folder_of(tmp_path, 10)
@@ -192,6 +272,24 @@ def test_a_shard_that_vanished_from_the_repo_is_not_added_twice(tmp_path: Path, 
     assert state.is_stopped
     assert "took data/train-00000.parquet and does not list it" in str(state.last_error)
     assert hub.repos[REPO].num_additions("data/train-00000.parquet") == 1
+
+
+def test_a_manifest_that_cannot_be_read_for_a_moment_is_read_again(
+    tmp_path: Path, hub: Hub
+) -> None:
+    folder = folder_of(tmp_path, 2)
+    answers: list[bool | OSError] = [False, OSError(errno.ESTALE, "Stale file handle"), True]
+    states: list[PushState] = []
+
+    def is_complete() -> bool:
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    assert push_quickly(folder, hub, is_complete=is_complete, watch=states.append).is_finished
+    assert any("Stale file handle" in str(state.last_error) for state in states)
+    assert_pushed_once(folder, hub.repos[REPO])
 
 
 def test_a_job_that_ends_with_other_documents_pushes_these_last(tmp_path: Path, hub: Hub) -> None:

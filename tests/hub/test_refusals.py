@@ -195,3 +195,9 @@ def test_tokens_of_any_shape_are_taken_out() -> None:
     assert redacted("token s3cret, Bearer eyJ.x-y and hf_abcdefgh12", "s3cret") == (
         "token ***, Bearer *** and ***"
     )
+
+
+def test_passwords_of_proxies_and_signed_addresses_are_taken_out_too() -> None:
+    text = "ProxyError: http://u:p/w@proxy:80, https://b.s3/x?X-Amz-Signature=abc"
+    shown = "ProxyError: http://***@proxy:80, https://b.s3/x?X-Amz-Signature=***"
+    assert redacted(text, "s3cret") == shown

@@ -1,6 +1,7 @@
 """The card and the manifest that a repo gets while its dataset grows."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import yaml
 
 from factory.errors import InputError
 from factory.hub.source import growing_card, read_source
-from tests.hub.folders import HEADER, empty_folder, manifest_in, seal_bytes
+from tests.hub.folders import HEADER, empty_folder, manifest_in, seal_bytes, write_documents
 
 
 def header_of(card: str) -> dict[str, object]:
@@ -51,14 +52,17 @@ def test_a_card_whose_header_is_not_yaml_is_refused(tmp_path: Path) -> None:
         growing_card("---\na: [\n---\n", manifest_in(folder).shards, is_final=True)
 
 
-def test_the_manifest_of_a_part_lists_that_part_and_else_the_same(tmp_path: Path) -> None:
+def test_the_manifest_of_a_part_lists_that_part_and_claims_no_more(tmp_path: Path) -> None:
     folder = empty_folder(tmp_path / "dataset")
     seal_bytes(folder, 3)
+    finished = replace(manifest_in(folder), is_complete=True, summary={"num_problems": 3})
+    write_documents(folder, finished)
     source = read_source(folder, None)
     assert source is not None
     whole = json.loads((folder / "manifest.json").read_text())
     part = json.loads(source.documents(source.shards[:1], is_final=False)["manifest.json"])
-    assert part == {**whole, "shards": whole["shards"][:1]}
+    less = {"shards": whole["shards"][:1], "is_complete": False, "summary": {}}
+    assert part == whole | less
     assert source.documents(source.shards, is_final=True)["manifest.json"] == source.manifest_text
 
 

@@ -55,6 +55,18 @@ def test_a_token_of_the_environment_never_lands_in_it(
         ("hf_abcdefghij", "***"),
         ("s3://AKIAIOSFODNN7EXAMPLE/x", "s3://***/x"),
         ("https://user:word@host", "https://***@host"),
+        ("https://u:p/w@h/x and http://[::1]:80/y", "https://***@h/x and http://[::1]:80/y"),
+        ("https://u:p@w@h", "https://***@h"),
+        ("https://glpat-abc@host/x", "https://***@host/x"),
+        ("http://head:8265/a, b@c", "http://head:8265/a, b@c"),
+        (
+            "https://b.s3/x?a=1&X-Amz-Signature=0a9f&b=2",
+            "https://b.s3/x?a=1&X-Amz-Signature=***&b=2",
+        ),
+        ("https://h/?X-Amz-Credential=AK%2F1&sig=x%3D", "https://h/?X-Amz-Credential=***&sig=***"),
+        ("https://h/?token=abc#top", "https://h/?token=***#top"),
+        ("https://h/?monkey=abc&design=2", "https://h/?monkey=***&design=2"),
+        ("Authorization: Bearer eyJ.x-y", "Authorization: Bearer ***"),
         ("true is true", "true is true"),
     ],
 )
