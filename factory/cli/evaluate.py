@@ -106,7 +106,7 @@ def evaluate(
     from importlib.util import find_spec
 
     from factory.evaluation.run import evaluate as run
-    from factory.evaluation.run import make_folder, read_parts
+    from factory.evaluation.run import prepare_out, read_parts
     from factory.evaluation.settings import EvalInputs, EvalSettings, toy_inputs
     from factory.report.evaluation import print_evaluation
     from factory.report.evaluation_plots import plot_evaluation
@@ -129,7 +129,7 @@ def evaluate(
         err.print("[yellow]note:[/] no benchmark named: these are the toy world's own")
     parts = read_parts(inputs, settings)
     if out_folder is not None:
-        make_folder(out_folder)
+        prepare_out(out_folder)
     scorer = open_scorer(
         model,
         backend=backend,

@@ -62,10 +62,10 @@ def read_parts(inputs: EvalInputs, settings: EvalSettings) -> list[Part]:
     return parts
 
 
-def make_folder(out: Path) -> None:
+def prepare_out(out: Path) -> None:
     """Before hours of scoring. Raises InputError where there is a file."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
     except (FileExistsError, NotADirectoryError) as error:
         raise InputError(f"{error.filename} is a file: name a folder with --out") from error
 
