@@ -12,7 +12,8 @@ import os
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
@@ -23,9 +24,11 @@ from rich.progress import track
 from factory.bench.bank import BankOrder, collect
 from factory.bench.critics import criticise
 from factory.bench.report import write_report
+from factory.bench.training_pairs import difference, resampled
 from factory.bench.training_plot import plot_training, print_table
 from factory.bench.training_rows import MAX_ROLLOUTS, ORACLE, LabelledRow, recipes
-from factory.bench.training_scores import Summary, summarise
+from factory.bench.training_scores import Mean, Summary, summarise
+from factory.evaluation.run import REPORT_FILE
 from factory.toy.benchmark_files import LEVELS, TEMPERATURE, benchmark_questions
 
 BANK = BankOrder(
@@ -40,6 +43,8 @@ BANK = BankOrder(
 TOKEN_BUDGETS = (400_000,)
 SEEDS = (0, 1, 2)
 ALL = "all solutions"
+REFERENCE = "hard, K = 8"
+"""Math-Shepherd's labels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,19 +59,25 @@ class Run:
     num_rows: int
     num_tokens: int
     file: Path
+    """The rows, named by their content."""
+
+    @property
+    def scores(self) -> Path:
+        """Where the evaluation of its PRM is kept."""
+        return self.file.with_suffix(".scores")
 
 
 def measure(folder: Path, num_processes: int = 2) -> None:
     """Labels, trains and scores; prints tables and writes `training.json` and `training.png`."""
     trials = folder / "training"
-    shutil.rmtree(trials, ignore_errors=True)
-    trials.mkdir(parents=True)
+    trials.mkdir(parents=True, exist_ok=True)
     runs = list(_runs(_labelled(folder), trials))
     with ProcessPoolExecutor(num_processes, mp_context=get_context("spawn")) as pool:
         found = list(
             track(pool.map(_train_and_score, runs), description="training PRMs", total=len(runs))
         )
     rows = summarise([(asdict(run), scores) for run, scores in zip(runs, found, strict=True)])
+    rows = _with_gains(rows, runs, found)
     print_table(rows)
     write_report("training", _report(rows, found))
     plot_training(rows, folder.parent / "training.png")
@@ -122,8 +133,9 @@ def _run(
 ) -> Run:
     kept = [one.row for one in labelled if one.row is not None]
     place = "-".join(f"{name} {condition} {seed}".replace(",", "").split())
-    file = folder / f"{place}.jsonl"
-    file.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+    text = "".join(json.dumps(row) + "\n" for row in kept)
+    file = folder / f"{place}-{sha256(text.encode()).hexdigest()[:12]}.jsonl"
+    file.write_text(text, encoding="utf-8")
     return Run(
         recipe=name,
         condition=condition,
@@ -136,15 +148,44 @@ def _run(
 
 
 def _train_and_score(run: Run) -> dict[str, Any]:
-    """In a process of its own; what the benchmarks say."""
+    """In a process of its own; what the benchmarks say. Runs that are done are not done again."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     from factory.toy.prm import score_toy_prm, train_toy_prm
 
-    out = run.file.with_suffix("")
-    train_toy_prm(run.file, out, num_solutions=run.num_rows, seed=run.seed, say=_silent)
-    scores = score_toy_prm(out)
-    shutil.rmtree(out)
-    return scores
+    if not (report := run.scores / REPORT_FILE).exists():
+        model = run.file.with_suffix("")
+        shutil.rmtree(model, ignore_errors=True)
+        train_toy_prm(run.file, model, num_solutions=run.num_rows, seed=run.seed, say=_silent)
+        score_toy_prm(model, run.scores)
+        shutil.rmtree(model)
+    found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+    return found
+
+
+def _with_gains(
+    rows: Sequence[Summary], runs: Sequence[Run], found: Sequence[dict[str, Any]]
+) -> list[Summary]:
+    """Each with its F1's difference to the reference's, seed by seed."""
+    values = [scores["processbench"]["average_f1"]["value"] for scores in found]
+    drawn = resampled([run.scores for run in runs])
+    of_kind = {
+        (row.recipe, row.condition): [
+            i for i, r in enumerate(runs) if (r.recipe, r.condition) == (row.recipe, row.condition)
+        ]
+        for row in rows
+    }
+
+    def gain(row: Summary) -> Mean | None:
+        ours, theirs = of_kind[row.recipe, row.condition], of_kind.get((REFERENCE, row.condition))
+        if theirs is None or ours == theirs:
+            return None
+        return difference(
+            [drawn[i] for i in ours],
+            [drawn[i] for i in theirs],
+            [(values[i], values[k]) for i, k in zip(ours, theirs, strict=True)],
+        )
+
+    return [replace(row, f1_gain=gain(row)) for row in rows]
 
 
 def _silent(line: str) -> None:

@@ -33,6 +33,8 @@ class Summary:
     first_error_f1: Mean
     best_of_8: dict[str, Mean]
     gain_over_majority: dict[str, Mean]
+    f1_gain: Mean | None = None
+    """Over the reference recipe under the same condition, on the same problems."""
 
 
 def summarise(runs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[Summary]:
@@ -57,7 +59,7 @@ def _summary(
         num_solutions=mean(run["num_solutions"] for run in runs),
         num_rows=mean(run["num_rows"] for run in runs),
         num_tokens=mean(run["num_tokens"] for run in runs),
-        first_error_f1=combined([found["processbench"]["average"] for found in scores]),
+        first_error_f1=combined([found["processbench"]["average_f1"] for found in scores]),
         best_of_8={name: combined([m[name]["accuracy"] for m in methods]) for name in METHODS},
         gain_over_majority={name: combined([m[name]["gain"] for m in methods]) for name in METHODS},
     )

@@ -66,8 +66,9 @@ class ProcessBenchPart:
     def texts(self) -> list[SolutionText]:
         return [row.text for row in self.rows]
 
-    def report(self, scores: Scores) -> dict[str, Any]:
-        judged = [
+    def judged(self, scores: Scores) -> list[JudgedSolution]:
+        """The solutions with their scores."""
+        return [
             JudgedSolution(
                 subset=row.subset,
                 problem=row.text.problem,
@@ -76,6 +77,9 @@ class ProcessBenchPart:
             )
             for row, own in zip(self.rows, scores, strict=True)
         ]
+
+    def report(self, scores: Scores) -> dict[str, Any]:
+        judged = self.judged(scores)
         threshold = choose_threshold(
             judged, subset=self.settings.threshold_subset, value=self.settings.threshold
         )

@@ -19,6 +19,7 @@ from factory.evaluation.resampling import (
     Statistic,
     estimate,
     harmonic_mean,
+    resamples,
     share,
     summed,
 )
@@ -152,14 +153,10 @@ def score_processbench(
     solutions: Sequence[JudgedSolution], threshold: Threshold
 ) -> ProcessBenchScore:
     """Scores of every subset at one threshold, which the resamples keep. Needs a solution."""
-    names = list(dict.fromkeys(s.subset for s in solutions))
+    names = _subsets(solutions)
     sums = {name: _sums([s for s in solutions if s.subset == name], threshold) for name in names}
     subsets = tuple(_subset_score(name, sums[name]) for name in names)
-    rows = [
-        (s.problem, _placed(_row(s, threshold.value), names.index(s.subset), len(names)))
-        for s in solutions
-    ]
-    total = summed(rows, 4 * len(names))
+    total = _sums_of_subsets(solutions, threshold)
     others = [i for i, name in enumerate(names) if name != threshold.chosen_on]
     has_rest = threshold.chosen_on is not None and bool(others)
     return ProcessBenchScore(
@@ -173,6 +170,28 @@ def score_processbench(
         else None,
         num_unscored=sum(not s.is_scored for s in solutions),
     )
+
+
+def resampled_f1(solutions: Sequence[JudgedSolution], threshold: Threshold) -> Array:
+    """The mean of the subsets' F1 in every resample of the problems; those of two models that
+    judged the same solutions are paired."""
+    total = _sums_of_subsets(solutions, threshold)
+    statistic = _mean_f1(range(len(_subsets(solutions))))
+    return np.concatenate([statistic(weights @ total) for weights in resamples(len(total))])
+
+
+def _subsets(solutions: Sequence[JudgedSolution]) -> list[str]:
+    return list(dict.fromkeys(s.subset for s in solutions))
+
+
+def _sums_of_subsets(solutions: Sequence[JudgedSolution], threshold: Threshold) -> Array:
+    """P x 4S: the four counts of each of S subsets beside each other."""
+    names = _subsets(solutions)
+    rows = (
+        (s.problem, _placed(_row(s, threshold.value), names.index(s.subset), len(names)))
+        for s in solutions
+    )
+    return summed(rows, 4 * len(names))
 
 
 def _right_interval(solution: JudgedSolution) -> tuple[float, float] | None:

@@ -70,8 +70,8 @@ def train_toy_prm(
         train(settings, say=say)
 
 
-def score_toy_prm(model: Path) -> dict[str, Any]:
-    """`processbench` and `best_of` as `prm-factory eval` reports them."""
+def score_toy_prm(model: Path, out: Path | None = None) -> dict[str, Any]:
+    """`processbench` and `best_of` as `prm-factory eval` reports them, and writes them to `out`."""
     from factory.evaluation.run import evaluate, read_parts
     from factory.evaluation.settings import EvalSettings, toy_inputs
     from factory.scorers import open_scorer
@@ -80,7 +80,7 @@ def score_toy_prm(model: Path) -> dict[str, Any]:
     with _without_progress():
         scorer = open_scorer(str(model), backend="transformers", device="cpu")
     try:
-        return evaluate(scorer, parts)
+        return evaluate(scorer, parts, out)
     finally:
         scorer.close()
 

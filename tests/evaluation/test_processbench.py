@@ -15,6 +15,7 @@ from factory.evaluation.processbench import (
     is_right,
     predicted_error,
     readable_between,
+    resampled_f1,
     score_processbench,
 )
 
@@ -188,3 +189,17 @@ def test_an_interval_covers_the_truth_as_often_as_it_says() -> None:
         assert f1.high is not None
         missed += not f1.low <= 0.7 <= f1.high
     assert missed <= 8
+
+
+def test_the_resampled_f1_has_the_interval_that_is_reported() -> None:
+    solutions = [
+        judged(
+            1 if n % 2 else None, 0.9, 0.2 if n % 3 else 0.8, subset="ab"[n % 5 > 2], problem=str(n)
+        )
+        for n in range(60)
+    ]
+    drawn = resampled_f1(solutions, GIVEN)
+    low, high = np.quantile(drawn[~np.isnan(drawn)], (0.025, 0.975))
+    reported = score_processbench(solutions, GIVEN).average_f1
+    assert 0 < low < high < 1
+    assert (reported.low, reported.high) == (low, high)
