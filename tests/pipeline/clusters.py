@@ -9,9 +9,9 @@ one JSON object; the tests judge it.
 import json
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ def shared_gpu(cluster: Any, folder: Path) -> dict[str, Any]:
     """Two engines on the one GPU there is."""
     cluster.add_node(num_cpus=4, num_gpus=1, **NODE)
     cluster.wait_for_nodes()
-    return {"where": run(folder, "stage", num_engines=2, num_gpus=0.5)}
+    return {"where": run(folder, "stage", num_groups=160, num_engines=2, num_gpus=0.5)}
 
 
 def across_nodes(cluster: Any, folder: Path) -> dict[str, Any]:
@@ -112,23 +112,27 @@ def ranges(cluster: Any, folder: Path) -> dict[str, Any]:
     cluster.wait_for_nodes()
     options = task_options(cluster_nodes())
     where = ray.remote(num_cpus=0.1)(lambda: ray.get_runtime_context().get_node_id())
-    gone = {**options, "label_selector": {"ray.io/node-id": "in(gone)"}}
+    lost = "a" * len(cluster_nodes()[0].node_id)
+    gone = {**options, "label_selector": {"ray.io/node-id": f"in({lost})"}}
     return {
         "light": ray.get([where.options(**options).remote() for _ in range(20)]),
         "any": ray.get(where.options(**gone).remote()),
         "gpu_nodes": [n.node_id for n in cluster_nodes() if n.resources.get("GPU")],
-        "where": run(folder, "stage", num_groups=80, num_engines={"min": 1, "max": 4}),
+        "where": run(folder, "stage", num_groups=400, num_engines={"min": 1, "max": 4}),
     }
 
 
 def a_node_that_comes_late(cluster: Any, folder: Path) -> dict[str, Any]:
     """The only node with a GPU joins while the job waits."""
-    adding = threading.Timer(3, lambda: cluster.add_node(num_cpus=2, num_gpus=1, **NODE))
     impatient = refusal(folder, device="gpu", wait_for_nodes_s=1)
-    adding.start()
     started_s = time.monotonic()
-    where = run(folder, "stage", num_groups=4, device="gpu", wait_for_nodes_s=60)
-    adding.join()
+    with ThreadPoolExecutor() as threads:  # a node is started by the main thread alone
+        waiting = threads.submit(
+            run, folder, "stage", num_groups=4, device="gpu", wait_for_nodes_s=300
+        )
+        time.sleep(3)
+        cluster.add_node(num_cpus=2, num_gpus=1, **NODE)
+        where = waiting.result()
     return {"where": where, "impatient": impatient, "seconds": time.monotonic() - started_s}
 
 

@@ -38,7 +38,7 @@ def played(scene: str, folder: Path) -> dict[str, Any]:
 
 def test_two_engines_of_half_a_gpu_share_it(tmp_path: Path) -> None:
     where = played("shared_gpu", tmp_path)["where"]
-    assert len(where) == 8
+    assert len(where) == 160
     assert len({w["pid"] for w in where}) == 2
     assert {tuple(w["gpus"]) for w in where} == {("0",)}
 
@@ -47,9 +47,8 @@ def test_an_engine_across_nodes_gets_a_bundle_per_gpu_and_gives_them_back(tmp_pa
     found = played("across_nodes", tmp_path)
     for stage in found["stages"]:
         assert len({w["pid"] for w in stage}) == 1
-        assert {json.dumps(w["bundles"]) for w in stage} == {
-            json.dumps([{"CPU": 1.0, "GPU": 1.0}, *[{"GPU": 1.0}] * 3])
-        }
+        bundles = [{"CPU": 1.0, "GPU": 1.0}, *[{"GPU": 1.0}] * 3]
+        assert all(w["bundles"] == bundles for w in stage)
     assert found["states"] == ["REMOVED", "REMOVED"]
     assert "needs 4 GPUs on one node, the largest has 2" in found["refusal"]
 
