@@ -49,7 +49,8 @@ def test_an_engine_across_nodes_gets_a_bundle_per_gpu_and_gives_them_back(tmp_pa
         assert len({w["pid"] for w in stage}) == 1
         bundles = [{"CPU": 1.0, "GPU": 1.0}, *[{"GPU": 1.0}] * 3]
         assert all(w["bundles"] == bundles for w in stage)
-    assert found["states"] == ["REMOVED", "REMOVED"]
+    assert len(found["states"]) >= len(found["stages"])
+    assert set(found["states"]) == {"REMOVED"}
     assert "needs 4 GPUs on one node, the largest has 2" in found["refusal"]
 
 
