@@ -1,12 +1,14 @@
 """Real vLLM on CPU with the toy model. One engine for the whole file."""
 
 import asyncio
+import signal
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
 from factory.toy import MODEL_DIR
@@ -326,6 +328,37 @@ def test_both_hosts_write_the_same_texts(engine: Engine) -> None:
         return completions
 
     assert asyncio.run(in_processes()) == asyncio.run(all_of(engine))
+
+
+@needs_vllm
+@pytest.mark.slow
+@pytest.mark.parametrize("what", [signal.SIGKILL, signal.SIGSTOP])
+def test_an_engine_whose_process_is_killed_or_stopped_is_dead_and_leaves_none(
+    what: signal.Signals,
+) -> None:
+    """The host of engines with GPUs: the worker learns of it and leaves."""
+    before = set(psutil.Process().children(recursive=True))
+
+    async def lose() -> None:
+        arguments = cpu_arguments(str(MODEL_DIR), ENGINE_ARGS)
+        host = open_in_processes(str(MODEL_DIR), arguments, hang_timeout_s=10)
+        own = list(set(psutil.Process().children(recursive=True)) - before)
+        # Python's tracker of shared memory is this process's, and stays while it does.
+        own = [p for p in own if "resource_tracker" not in " ".join(p.cmdline())]
+        cores = [p for p in own if "EngineCore" in " ".join(p.cmdline())]
+        assert cores, [p.cmdline() for p in own]
+        try:
+            assert len(await host.complete(PROMPT, WILD, [0])) == 1
+            for core in cores:
+                core.send_signal(what)
+            with pytest.raises(EngineDead):
+                await asyncio.wait_for(host.complete(PROMPT, WILD, range(8)), 120)
+        finally:
+            await asyncio.to_thread(host.close)
+        _, alive = psutil.wait_procs(own, timeout=60)
+        assert not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
+
+    asyncio.run(lose())
 
 
 @needs_vllm
