@@ -43,6 +43,8 @@ BANK = BankOrder(
 TOKEN_BUDGETS = (400_000,)
 SEEDS = (0, 1, 2)
 ALL = "all solutions"
+NO_LABELS = "no labels"
+"""The backbone with the head it comes with."""
 REFERENCE = "hard, K = 8"
 """Math-Shepherd's labels."""
 
@@ -98,6 +100,7 @@ def _labelled(folder: Path) -> dict[str, list[LabelledRow]]:
 def _runs(labelled: dict[str, list[LabelledRow]], folder: Path) -> Sequence[Run]:
     runs = []
     for seed in SEEDS:
+        runs.append(_run(NO_LABELS, ALL, seed, (), folder))
         for name, rows in labelled.items():
             runs.append(_run(name, ALL, seed, _shuffled(rows, seed), folder))
             if name == ORACLE:
@@ -150,14 +153,17 @@ def _run(
 def _train_and_score(run: Run) -> dict[str, Any]:
     """In a process of its own; what the benchmarks say. Runs that are done are not done again."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    from factory.toy.prm import score_toy_prm, train_toy_prm
+    from factory.toy.prm import BACKBONE_DIR, score_toy_prm, train_toy_prm
 
     if not (report := run.scores / REPORT_FILE).exists():
-        model = run.file.with_suffix("")
-        shutil.rmtree(model, ignore_errors=True)
-        train_toy_prm(run.file, model, num_solutions=run.num_rows, seed=run.seed, say=_silent)
-        score_toy_prm(model, run.scores)
-        shutil.rmtree(model)
+        if run.num_rows:
+            model = run.file.with_suffix("")
+            shutil.rmtree(model, ignore_errors=True)
+            train_toy_prm(run.file, model, num_solutions=run.num_rows, seed=run.seed, say=_silent)
+            score_toy_prm(model, run.scores)
+            shutil.rmtree(model)
+        else:
+            score_toy_prm(BACKBONE_DIR, run.scores)
     found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     return found
 
