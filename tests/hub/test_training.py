@@ -1,6 +1,7 @@
 """A PRM is trained straight from a repository: its rows are streamed, no shard is kept on disk."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -50,8 +51,10 @@ def test_training_from_the_hub_is_training_from_the_folder(
     assert weights[0].keys() == weights[1].keys()
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     told = [json.loads((tmp_path / out / "prm.json").read_text()) for out in ("hub", "folder")]
-    assert told[0]["data"] | {"data": None} == told[1]["data"] | {"data": None}
-    assert told[0]["data"]["data"] == REPO
+    remote, local = told[0]["data"], told[1]["data"]
+    assert (remote.pop("data"), local.pop("data")) == (REPO, str(dataset))
+    assert re.fullmatch("[0-9a-f]{40}", remote.pop("revision"))
+    assert remote == local
     kept = [path for path in (tmp_path / "hf").rglob("*.parquet") if path.is_file()]
     assert kept == []
 
