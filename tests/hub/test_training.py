@@ -52,7 +52,7 @@ def test_training_from_the_hub_is_training_from_the_folder(
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     told = [json.loads((tmp_path / out / "prm.json").read_text()) for out in ("hub", "folder")]
     remote, local = told[0]["data"], told[1]["data"]
-    assert (remote.pop("data"), local.pop("data")) == (REPO, str(dataset))
+    assert (remote.pop("data"), local.pop("data")) == (REPO, dataset.name)
     assert re.fullmatch("[0-9a-f]{40}", remote.pop("revision"))
     assert remote == local
     kept = [path for path in (tmp_path / "hf").rglob("*.parquet") if path.is_file()]
