@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from factory.beside import beside
 from factory.watching.events import event
+from workers.beside import beside
 from workers.process import Process
 
 ANSWER_TIMEOUT_S = 30.0

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from factory.beside import beside
 from factory.stage_folder import StageFolder
 from schemas.files import listed, make_folder, read_bytes, write_atomically
+from workers.beside import beside
 from workers.tally import WorkerCounts, engine_summary
 
 WRITE_INTERVAL_S = 20.0

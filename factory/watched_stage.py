@@ -78,7 +78,7 @@ def _run_until_stored(
 ) -> None:
     """Engines that do not start at all are an error at once: more of the same would not help."""
     left, num_barren, has_worked = pending, 0, False
-    while True:
+    while left:
         try:
             run_stage(
                 pending=left,
@@ -100,8 +100,6 @@ def _run_until_stored(
                 raise
             event("stage begun again", stage=stage.name, groups=len(left), error=str(error))
             time.sleep(PAUSE_S * num_barren)
-            if not left:
-                break
     stored.look()
     missing = set(pending) - set(stored.rows)
     assert not missing, f"{len(missing)} problems were worked on and not stored: {min(missing)}"

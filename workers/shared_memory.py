@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from workers.beside import beside
+
 PROC = Path("/proc")
 DEVICE = Path("/dev/shm")
 PYTHONS = ("psm_*", "sem.mp-*")
@@ -26,19 +28,15 @@ INTERVAL_S = 2.0
 @contextmanager
 def recording(folder: Path) -> Iterator[None]:
     """Inside the block, in which an engine opens, its record is kept up in this folder."""
-    is_open = threading.Event()
 
-    def repeat() -> None:
+    def repeat(is_open: threading.Event) -> None:
         while not is_open.wait(INTERVAL_S):  # it may be killed before it is open
             record(folder)
 
-    thread = threading.Thread(target=repeat, name="shared-memory", daemon=True)
-    thread.start()
     try:
-        yield
+        with beside("shared-memory", repeat):
+            yield
     finally:
-        is_open.set()
-        thread.join()
         record(folder)
 
 

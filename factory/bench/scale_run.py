@@ -20,12 +20,12 @@ import psutil
 
 from factory.bench.scripted_world import problems, reply, short_reply
 from factory.bench.simulated_engine import OpenSimulated, Speed
-from factory.beside import beside
 from factory.job import Job, ModelSection, ProblemsSection
 from factory.pipeline import label
 from factory.relabel import relabel
 from factory.toy import MODEL_DIR
 from factory.watching.stage_run import StageRun
+from workers.beside import beside
 
 SAMPLE_INTERVAL_S = 0.5
 TAIL = 0.1

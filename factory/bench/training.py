@@ -10,9 +10,11 @@ of the mean over seeds: problems resampled, and the spread between seeds.
 import json
 import os
 import shutil
+from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
@@ -29,7 +31,14 @@ from factory.bench.training_plot import plot_training, print_table
 from factory.bench.training_rows import MAX_ROLLOUTS, ORACLE, LabelledRow, recipes
 from factory.bench.training_scores import Mean, Summary, summarise
 from factory.evaluation.run import REPORT_FILE
-from factory.toy.benchmark_files import LEVELS, TEMPERATURE, benchmark_questions
+from factory.toy.benchmark_files import (
+    BEST_OF_8,
+    LEVELS,
+    PROCESSBENCH,
+    TEMPERATURE,
+    benchmark_questions,
+)
+from factory.toy.prm import BACKBONE_DIR, fine_tuning, score_toy_prm, train_toy_prm
 
 BANK = BankOrder(
     num_problems=150,
@@ -61,7 +70,7 @@ class Run:
     num_rows: int
     num_tokens: int
     file: Path
-    """The rows, named by their content."""
+    """The rows, named by all that its PRM and its scores depend on."""
 
     @property
     def scores(self) -> Path:
@@ -137,7 +146,8 @@ def _run(
     kept = [one.row for one in labelled if one.row is not None]
     place = "-".join(f"{name} {condition} {seed}".replace(",", "").split())
     text = "".join(json.dumps(row) + "\n" for row in kept)
-    file = folder / f"{place}-{sha256(text.encode()).hexdigest()[:12]}.jsonl"
+    key = sha256(f"{_student()} {fine_tuning(len(kept))} {text}".encode()).hexdigest()
+    file = folder / f"{place}-{key[:12]}.jsonl"
     file.write_text(text, encoding="utf-8")
     return Run(
         recipe=name,
@@ -150,11 +160,16 @@ def _run(
     )
 
 
+@cache
+def _student() -> str:
+    """Names what is trained and measured on: other ones have other results."""
+    files = (BACKBONE_DIR / "model.safetensors", PROCESSBENCH, BEST_OF_8)
+    return " ".join(sha256(file.read_bytes()).hexdigest() for file in files)
+
+
 def _train_and_score(run: Run) -> dict[str, Any]:
     """In a process of its own; what the benchmarks say. Runs that are done are not done again."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    from factory.toy.prm import BACKBONE_DIR, score_toy_prm, train_toy_prm
-
     if not (report := run.scores / REPORT_FILE).exists():
         if run.num_rows:
             model = run.file.with_suffix("")
@@ -174,12 +189,9 @@ def _with_gains(
     """Each with its F1's difference to the reference's, seed by seed."""
     values = [scores["processbench"]["average_f1"]["value"] for scores in found]
     drawn = resampled([run.scores for run in runs])
-    of_kind = {
-        (row.recipe, row.condition): [
-            i for i, r in enumerate(runs) if (r.recipe, r.condition) == (row.recipe, row.condition)
-        ]
-        for row in rows
-    }
+    of_kind: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for i, run in enumerate(runs):
+        of_kind[run.recipe, run.condition].append(i)
 
     def gain(row: Summary) -> Mean | None:
         ours, theirs = of_kind[row.recipe, row.condition], of_kind.get((REFERENCE, row.condition))

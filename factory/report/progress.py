@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from factory.beside import beside
 from factory.report.stage_lines import pace
 from factory.report.tables import duration
 from factory.watching.reader import StageReader
 from factory.watching.stage_run import StageRun, Watch
 from factory.watching.status import StageStatus
+from workers.beside import beside
 
 POLL_INTERVAL_S = 0.5
 LINE_INTERVAL_S = 15.0

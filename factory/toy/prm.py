@@ -20,7 +20,7 @@ class FineTuning:
     """Every weight learns; AdamW without weight decay; `batch_size` solutions a step."""
 
     learning_rate: float
-    epochs: int
+    epochs: int = 2
     batch_size: int = 16
     warm_up_share: float = 0.1
 
@@ -36,7 +36,7 @@ def fine_tuning(num_solutions: int) -> FineTuning:
     (129 and 528 solutions) and of the oracle (1,000 and 3,000).
     """
     rate = min(MAX_RATE, max(MIN_RATE, RATE_PER_SOLUTION * num_solutions))
-    return FineTuning(learning_rate=rate, epochs=2)
+    return FineTuning(learning_rate=rate)
 
 
 def train_toy_prm(

@@ -123,16 +123,24 @@ def step_scores(folder: Path, rows: list[dict[str, Any]]) -> list[tuple[float, b
     return scores
 
 
+def finished_and_interrupted(
+    base: TrainSettings, folder: Path, *, streaming: bool
+) -> tuple[TrainSettings, TrainSettings]:
+    """One run to its end, and the same one saved at step 6 and interrupted at step 7."""
+    base = replace(base, streaming=streaming, save_steps=6)
+    run(base)
+    again = replace(base, out=folder / "again")
+    with pytest.raises(KeyboardInterrupt):
+        run(again, Interruption(7))
+    return base, again
+
+
 @pytest.mark.parametrize("streaming", [False, True])
 def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     base: TrainSettings, tmp_path: Path, streaming: bool
 ) -> None:
     """Saved in the second of three passes, and interrupted a step later."""
-    base = replace(base, streaming=streaming, save_steps=6)
-    run(base)
-    again = replace(base, out=tmp_path / "again")
-    with pytest.raises(KeyboardInterrupt):
-        run(again, Interruption(7))
+    base, again = finished_and_interrupted(base, tmp_path, streaming=streaming)
     with pytest.raises(InputError, match="unfinished run: add --resume"):
         run(again)
     with pytest.raises(InputError, match=r"begun with learning_rate 0.01, not 0.1"):
@@ -149,11 +157,7 @@ def test_a_run_may_be_resumed_with_less_memory(
     base: TrainSettings, tmp_path: Path, streaming: bool
 ) -> None:
     """In other micro-batches and with gradient checkpointing: the gradients are the same."""
-    base = replace(base, streaming=streaming, save_steps=6)
-    run(base)
-    again = replace(base, out=tmp_path / "again")
-    with pytest.raises(KeyboardInterrupt):
-        run(again, Interruption(7))
+    base, again = finished_and_interrupted(base, tmp_path, streaming=streaming)
     run(replace(again, resume=True, micro_batch_size=2, gradient_checkpointing=True))
     for name, expected in weights(base.out).items():
         assert torch.allclose(expected, weights(again.out)[name], atol=2e-4), name
