@@ -7,8 +7,12 @@ on the same solutions and the same rollouts, without an engine.
 
 import asyncio
 import json
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from itertools import accumulate
+from functools import partial
+from itertools import accumulate, chain
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -73,19 +77,32 @@ class BankOrder:
     solutions_per_problem: int = 2
     temperature: float | None = None
     """At which solutions are sampled; `None`: the recipe's."""
+    num_samples: int = 16
+    """Solutions sampled of a problem, to choose from and for the root's counts."""
 
 
-def collect(path: Path, order: BankOrder) -> list[BankSolution]:
-    """Reads the bank at `path`, or makes it with the shipped model and writes it there."""
+def collect(path: Path, order: BankOrder, num_processes: int = 1) -> list[BankSolution]:
+    """Reads the bank at `path`, or makes it with the shipped model and writes it there.
+
+    With several processes each has an engine of one thread, and a share of the problems.
+    """
     if path.exists():
         return [_read(row) for row in json.loads(path.read_text(encoding="utf-8"))]
-    bank = asyncio.run(_collect(order))
+    share = partial(_share, order, num_processes)
+    with ProcessPoolExecutor(num_processes, mp_context=get_context("spawn")) as pool:
+        bank = list(chain.from_iterable(pool.map(share, range(num_processes))))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps([asdict(solution) for solution in bank]), encoding="utf-8")
     return bank
 
 
-async def _collect(order: BankOrder) -> list[BankSolution]:
+def _share(order: BankOrder, num_shares: int, index: int) -> list[BankSolution]:
+    """Of every `num_shares` problems one, in order."""
+    problems = make_problems(order.num_problems, order.seed, order.levels)
+    return asyncio.run(_collect(order, problems[index::num_shares]))
+
+
+async def _collect(order: BankOrder, problems: Sequence[ToyProblem]) -> list[BankSolution]:
     engine = Admission(open_engine(str(MODEL_DIR), device="cpu"))
     grader = Grader()
     recipe = load_recipe("math-shepherd")
@@ -93,11 +110,10 @@ async def _collect(order: BankOrder) -> list[BankSolution]:
         recipe = replace(recipe, sampling=replace(recipe.sampling, temperature=order.temperature))
     recipe = replace(
         recipe,
-        num_solutions=16,
+        num_solutions=order.num_samples,
         selection=Selection(min_correct=1, min_wrong=1, max_solutions=order.solutions_per_problem),
     )
     prompt = SolvePrompt()
-    problems = make_problems(order.num_problems, order.seed, order.levels)
     sample = Sample(recipe=recipe, prompt=prompt, seed=order.seed)
 
     async def one(problem: ToyProblem) -> list[BankSolution]:

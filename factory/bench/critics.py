@@ -1,8 +1,12 @@
 """What the shipped tiny teacher says of the solutions in a bank: its first error, and its price."""
 
 import json
+import os
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import chain
+from multiprocessing import get_context
 from pathlib import Path
 
 from factory.bench.bank import BankSolution
@@ -26,18 +30,31 @@ class Criticism:
         return Reading(verdicts=tuple(self.verdicts), reason=self.reason)
 
 
-def criticise(path: Path, solutions: Sequence[BankSolution], seed: int) -> list[Criticism]:
-    """One critique of each solution: read from `path`, or drawn and written there."""
+def criticise(
+    path: Path, solutions: Sequence[BankSolution], seed: int, num_processes: int = 1
+) -> list[Criticism]:
+    """One critique of each solution: read from `path`, or drawn and written there.
+
+    With several processes each has a teacher of one thread, and a share of the solutions.
+    """
     if path.exists():
         found = json.loads(path.read_text(encoding="utf-8"))
         assert len(found) == len(solutions), f"{path} is about other solutions: delete it"
         return [Criticism(**row) for row in found]
+    size = -(-len(solutions) // num_processes)
+    shares = [(solutions[i : i + size], seed + i) for i in range(0, len(solutions), size)]
+    with ProcessPoolExecutor(num_processes, mp_context=get_context("spawn")) as pool:
+        criticisms = list(chain.from_iterable(pool.map(_criticise, *zip(*shares, strict=True))))
+    path.write_text(json.dumps([asdict(c) for c in criticisms]), encoding="utf-8")
+    return criticisms
+
+
+def _criticise(solutions: Sequence[BankSolution], seed: int) -> list[Criticism]:
+    os.environ["OMP_NUM_THREADS"] = "1"
     asked = [(solution.question, tuple(solution.steps)) for solution in solutions]
     written = write_critiques(load_vllm(TEACHER_DIR), asked, TEMPERATURE, seed)
     read = [FORM.read(w.text, len(s.steps)) for w, s in zip(written, solutions, strict=True)]
-    criticisms = [
+    return [
         Criticism(verdicts=list(r.verdicts), reason=r.reason, num_tokens=w.num_tokens)
         for w, r in zip(written, read, strict=True)
     ]
-    path.write_text(json.dumps([asdict(c) for c in criticisms]), encoding="utf-8")
-    return criticisms

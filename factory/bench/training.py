@@ -1,10 +1,11 @@
 """Which recipe to choose: the same small PRM trained on the same solutions, labelled differently.
 
 Every recipe labels the same sampled solutions by the same stored rollouts. A PRM is trained on its
-rows from the shipped backbone and measured on the shipped benchmarks: the first error found (F1 of
-ProcessBench, best threshold on the family `word`), and best of 8. Two comparisons: all solutions
-whatever the labels cost, and as many solutions as a budget of tokens pays for. Intervals are 95 %,
-of the mean over seeds: problems resampled, and the spread between seeds.
+rows from the shipped backbone and measured on benchmarks made as the shipped ones are, but larger:
+the first error found (F1 of ProcessBench, best threshold on the family `word`), and best of 8. Two
+comparisons: all solutions whatever the labels cost, and as many solutions as a budget of tokens
+pays for. Intervals are 95 %, of the mean over seeds: problems resampled, and the spread between
+seeds.
 """
 
 import json
@@ -14,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
@@ -36,20 +37,29 @@ from factory.toy.benchmark_files import (
     LEVELS,
     PROCESSBENCH,
     TEMPERATURE,
+    BenchmarkOrder,
     benchmark_questions,
+    make_benchmarks,
 )
 from factory.toy.prm import BACKBONE_DIR, fine_tuning, score_toy_prm, train_toy_prm
 
 BANK = BankOrder(
-    num_problems=150,
+    num_problems=2_000,
     num_rollouts=MAX_ROLLOUTS,
     seed=21,
     levels=LEVELS,
-    solutions_per_problem=4,
+    solutions_per_problem=2,
     temperature=TEMPERATURE,
+    num_samples=8,
 )
 """Problems and solutions like those of the benchmarks, and none of theirs."""
-TOKEN_BUDGETS = (400_000,)
+BENCHMARKS = BenchmarkOrder(
+    processbench_seed=54_000,
+    best_of_seed=55_000,
+    solutions_per_subset=400,
+    num_best_of_problems=300,
+)
+TOKEN_BUDGETS = (1_000_000,)
 SEEDS = (0, 1, 2)
 ALL = "all solutions"
 NO_LABELS = "no labels"
@@ -71,6 +81,7 @@ class Run:
     num_tokens: int
     file: Path
     """The rows, named by all that its PRM and its scores depend on."""
+    benchmarks: Path
 
     @property
     def scores(self) -> Path:
@@ -80,25 +91,29 @@ class Run:
 
 def measure(folder: Path, num_processes: int = 2) -> None:
     """Labels, trains and scores; prints tables and writes `training.json` and `training.png`."""
-    trials = folder / "training"
+    trials, benchmarks = folder / "training", folder / "training-benchmarks"
     trials.mkdir(parents=True, exist_ok=True)
-    runs = list(_runs(_labelled(folder), trials))
+    if not (benchmarks / PROCESSBENCH.name).exists():  # written last
+        make_benchmarks(benchmarks, BENCHMARKS, hidden=benchmark_questions())
+    hidden = benchmark_questions() | benchmark_questions(benchmarks)
+    runs = list(_runs(_labelled(folder, hidden, num_processes), trials, benchmarks))
     with ProcessPoolExecutor(num_processes, mp_context=get_context("spawn")) as pool:
         found = list(
             track(pool.map(_train_and_score, runs), description="training PRMs", total=len(runs))
         )
     rows = summarise([(asdict(run), scores) for run, scores in zip(runs, found, strict=True)])
-    rows = _with_gains(rows, runs, found)
+    rows = _with_gains(rows, runs, found, benchmarks)
     print_table(rows)
     write_report("training", _report(rows, found))
     plot_training(rows, folder.parent / "training.png")
 
 
-def _labelled(folder: Path) -> dict[str, list[LabelledRow]]:
+def _labelled(
+    folder: Path, hidden: frozenset[str], num_processes: int
+) -> dict[str, list[LabelledRow]]:
     """Every recipe's rows of the same solutions, none of a problem that is in a benchmark."""
-    hidden = benchmark_questions()
-    bank = collect(folder / "training-bank.json", BANK)
-    criticisms = criticise(folder / "training-critics.json", bank, BANK.seed)
+    bank = collect(folder / "training-bank.json", BANK, num_processes)
+    criticisms = criticise(folder / "training-critics.json", bank, BANK.seed, num_processes)
     pairs = [(s, c) for s, c in zip(bank, criticisms, strict=True) if s.question not in hidden]
     return {
         name: [recipe(solution, criticism) for solution, criticism in pairs]
@@ -106,18 +121,19 @@ def _labelled(folder: Path) -> dict[str, list[LabelledRow]]:
     }
 
 
-def _runs(labelled: dict[str, list[LabelledRow]], folder: Path) -> Sequence[Run]:
+def _runs(labelled: dict[str, list[LabelledRow]], folder: Path, benchmarks: Path) -> Sequence[Run]:
     runs = []
+    run = partial(_run, folder=folder, benchmarks=benchmarks)
     for seed in SEEDS:
-        runs.append(_run(NO_LABELS, ALL, seed, (), folder))
+        runs.append(run(NO_LABELS, ALL, seed, ()))
         for name, rows in labelled.items():
-            runs.append(_run(name, ALL, seed, _shuffled(rows, seed), folder))
+            runs.append(run(name, ALL, seed, _shuffled(rows, seed)))
             if name == ORACLE:
                 continue
             for budget in TOKEN_BUDGETS:
                 paid = _paid_by(budget, _shuffled(rows, seed))
                 if len(paid) < len(rows):
-                    runs.append(_run(name, f"{budget:,} tokens", seed, paid, folder))
+                    runs.append(run(name, f"{budget:,} tokens", seed, paid))
     return runs
 
 
@@ -141,12 +157,18 @@ def _paid_by(budget: int, rows: Sequence[LabelledRow]) -> list[LabelledRow]:
 
 
 def _run(
-    name: str, condition: str, seed: int, labelled: Sequence[LabelledRow], folder: Path
+    name: str,
+    condition: str,
+    seed: int,
+    labelled: Sequence[LabelledRow],
+    *,
+    folder: Path,
+    benchmarks: Path,
 ) -> Run:
     kept = [one.row for one in labelled if one.row is not None]
     place = "-".join(f"{name} {condition} {seed}".replace(",", "").split())
     text = "".join(json.dumps(row) + "\n" for row in kept)
-    key = sha256(f"{_student()} {fine_tuning(len(kept))} {text}".encode()).hexdigest()
+    key = sha256(f"{_student(benchmarks)} {fine_tuning(len(kept))} {text}".encode()).hexdigest()
     file = folder / f"{place}-{key[:12]}.jsonl"
     file.write_text(text, encoding="utf-8")
     return Run(
@@ -157,13 +179,15 @@ def _run(
         num_rows=len(kept),
         num_tokens=sum(one.num_tokens for one in labelled),
         file=file,
+        benchmarks=benchmarks,
     )
 
 
 @cache
-def _student() -> str:
+def _student(benchmarks: Path) -> str:
     """Names what is trained and measured on: other ones have other results."""
-    files = (BACKBONE_DIR / "model.safetensors", PROCESSBENCH, BEST_OF_8)
+    measured_on = [benchmarks / file.name for file in (PROCESSBENCH, BEST_OF_8)]
+    files = (BACKBONE_DIR / "model.safetensors", *measured_on)
     return " ".join(sha256(file.read_bytes()).hexdigest() for file in files)
 
 
@@ -175,20 +199,23 @@ def _train_and_score(run: Run) -> dict[str, Any]:
             model = run.file.with_suffix("")
             shutil.rmtree(model, ignore_errors=True)
             train_toy_prm(run.file, model, num_solutions=run.num_rows, seed=run.seed, say=_silent)
-            score_toy_prm(model, run.scores)
+            score_toy_prm(model, run.scores, run.benchmarks)
             shutil.rmtree(model)
         else:
-            score_toy_prm(BACKBONE_DIR, run.scores)
+            score_toy_prm(BACKBONE_DIR, run.scores, run.benchmarks)
     found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     return found
 
 
 def _with_gains(
-    rows: Sequence[Summary], runs: Sequence[Run], found: Sequence[dict[str, Any]]
+    rows: Sequence[Summary],
+    runs: Sequence[Run],
+    found: Sequence[dict[str, Any]],
+    benchmarks: Path,
 ) -> list[Summary]:
     """Each with its F1's difference to the reference's, seed by seed."""
     values = [scores["processbench"]["average_f1"]["value"] for scores in found]
-    drawn = resampled([run.scores for run in runs])
+    drawn = resampled([run.scores for run in runs], benchmarks)
     of_kind: dict[tuple[str, str], list[int]] = defaultdict(list)
     for i, run in enumerate(runs):
         of_kind[run.recipe, run.condition].append(i)

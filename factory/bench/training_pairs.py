@@ -17,12 +17,12 @@ from factory.scorers.scorer import SolutionText
 from factory.toy.prm import SUBSET
 
 
-def resampled(folders: Sequence[Path]) -> list[Array]:
+def resampled(folders: Sequence[Path], benchmarks: Path) -> list[Array]:
     """For each evaluation kept in a folder: its F1 in every resample of the benchmark's problems.
 
     The resamples are the same for all.
     """
-    parts = read_parts(toy_inputs(), EvalSettings(threshold_subset=SUBSET))
+    parts = read_parts(toy_inputs(folder=benchmarks), EvalSettings(threshold_subset=SUBSET))
     [bench] = [part for part in parts if isinstance(part, ProcessBenchPart)]
     found = []
     for folder in folders:

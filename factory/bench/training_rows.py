@@ -18,7 +18,7 @@ from factory.core.consensus import Consensus
 from factory.core.labelers import HardEstimation, RelativeProgress, StepLabel
 from factory.core.planners import FixedK
 
-MAX_ROLLOUTS = 32
+MAX_ROLLOUTS = 16
 """At a prefix: no recipe is given more, the adaptive one included."""
 ORACLE = "oracle"
 TEACHER = "teacher alone"
@@ -39,18 +39,22 @@ Recipe = Callable[[BankSolution, Criticism], LabelledRow]
 def recipes() -> dict[str, Recipe]:
     """The recipes compared, the ceiling last."""
     progress, hard = RelativeProgress(), HardEstimation()
+    few, many = FixedK(num_rollouts=8), FixedK(num_rollouts=MAX_ROLLOUTS)
     adaptive = default_policy()
     assert isinstance(adaptive.planner, ByValue)
     rolled = [
-        Policy(name="hard, K = 8", planner=FixedK(num_rollouts=8), labeler=hard),
-        Policy(name="hard, K = 32", planner=FixedK(num_rollouts=MAX_ROLLOUTS), labeler=hard),
-        Policy(name="hard, bisection", planner=BisectHard(max_rollouts=8, batch=8),
-               labeler=MonotoneHard()),
-        Policy(name="progress, K = 32", planner=FixedK(num_rollouts=MAX_ROLLOUTS),
-               labeler=progress),
+        Policy(name="hard, K = 8", planner=few, labeler=hard),
+        Policy(name=f"hard, K = {MAX_ROLLOUTS}", planner=many, labeler=hard),
+        Policy(
+            name="hard, bisection",
+            planner=BisectHard(max_rollouts=8, batch=8),
+            labeler=MonotoneHard(),
+        ),
+        Policy(name=f"progress, K = {MAX_ROLLOUTS}", planner=many, labeler=progress),
         replace(adaptive, planner=replace(adaptive.planner, max_rollouts=MAX_ROLLOUTS)),
-    ]  # fmt: skip
-    agreeing = [p for p in rolled if p.name in ("hard, K = 32", "progress, K = 32", "adaptive")]
+    ]
+    both = (f"hard, K = {MAX_ROLLOUTS}", f"progress, K = {MAX_ROLLOUTS}", "adaptive")
+    agreeing = [policy for policy in rolled if policy.name in both]
     return {
         **{policy.name: _by_rollouts(policy) for policy in rolled},
         **{f"{policy.name} + teacher": _by_both(policy) for policy in agreeing},

@@ -47,8 +47,9 @@ class EvalSettings:
             raise InputError("a threshold is given or chosen on a subset, not both")
 
 
-def toy_inputs(limit: int | None = None) -> EvalInputs:
-    """The toy world's own benchmarks. Raises InputError where they are not installed."""
-    if not (TOY_PROCESSBENCH.is_file() and TOY_BEST_OF.is_file()):
+def toy_inputs(limit: int | None = None, folder: Path = TOY_FOLDER) -> EvalInputs:
+    """The toy world's own benchmarks, or others of their kind. Raises InputError without them."""
+    processbench, best_of = (folder / file.name for file in (TOY_PROCESSBENCH, TOY_BEST_OF))
+    if not (processbench.is_file() and best_of.is_file()):
         raise InputError("nothing to evaluate on: name --processbench, --best-of, --labels, ...")
-    return EvalInputs(processbench=str(TOY_PROCESSBENCH), best_of=str(TOY_BEST_OF), limit=limit)
+    return EvalInputs(processbench=str(processbench), best_of=str(best_of), limit=limit)

@@ -15,6 +15,7 @@ import argparse
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,6 @@ something to choose between eight of them."""
 SUBSETS = {"W": "word", "M": "machine", "E": "equation"}
 LEVELS = (3, 4, 5)
 """Where the solver is right often and wrong often; at lower levels there is little to find."""
-PROCESSBENCH_SEED, BEST_OF_SEED = 51_000, 52_000
-SOLUTIONS_PER_SUBSET = 140
-NUM_BEST_OF_PROBLEMS = 360
 NUM_SOLUTIONS = 8
 
 
@@ -52,9 +50,9 @@ def problem_of(row_id: str) -> ToyProblem:
     return make_problem(family, int(level), int(seed))
 
 
-def benchmark_questions() -> frozenset[str]:
-    """Every question of the shipped files: nothing that is measured on them may train on one."""
-    rows = [row for path in (PROCESSBENCH, BEST_OF_8) for row in read_rows(path)]
+def benchmark_questions(folder: Path = BENCHMARK_DIR) -> frozenset[str]:
+    """Every question of both files: nothing that is measured on them may train on one."""
+    rows = [row for file in (PROCESSBENCH, BEST_OF_8) for row in read_rows(folder / file.name)]
     return frozenset(row["problem"] for row in rows)
 
 
@@ -127,6 +125,33 @@ def _answer(steps: Sequence[str]) -> str | None:
     return None if value is None else str(value)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkOrder:
+    """What two files are made of; the seeds are those of their problems."""
+
+    processbench_seed: int = 51_000
+    best_of_seed: int = 52_000
+    solutions_per_subset: int = 140
+    num_best_of_problems: int = 360
+
+
+def make_benchmarks(out: Path, order: BenchmarkOrder, hidden: frozenset[str] = frozenset()) -> None:
+    """Writes both files, without a `hidden` question, and says how large they are."""
+    out.mkdir(parents=True, exist_ok=True)
+    best_of = make_problems(order.num_best_of_problems, order.best_of_seed, LEVELS)
+    best_of = [problem for problem in best_of if problem.question not in hidden]
+    known = hidden | {problem.question for problem in best_of}
+    others = make_problems(12 * order.solutions_per_subset, order.processbench_seed, LEVELS)
+    others = [problem for problem in others if problem.question not in known]
+    sampler = load_sampler(MODEL_DIR)
+    solutions = sample_solutions(sampler, best_of, NUM_SOLUTIONS, order.best_of_seed)
+    pairs = zip(best_of, solutions, strict=True)
+    _write(out / BEST_OF_8.name, [best_of_row(problem, written) for problem, written in pairs])
+    single = sample_solutions(sampler, others, 1, order.processbench_seed)
+    rows = [processbench_row(p, written[0]) for p, written in zip(others, single, strict=True)]
+    _write(out / PROCESSBENCH.name, balance(rows, order.solutions_per_subset))
+
+
 def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     print(f"{path}: {len(rows)} rows, {path.stat().st_size / 1e3:.0f} kB")
@@ -135,19 +160,7 @@ def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=BENCHMARK_DIR)
-    out = parser.parse_args().out
-    out.mkdir(parents=True, exist_ok=True)
-    best_of = make_problems(NUM_BEST_OF_PROBLEMS, BEST_OF_SEED, LEVELS)
-    known = {problem.question for problem in best_of}
-    others = make_problems(12 * SOLUTIONS_PER_SUBSET, PROCESSBENCH_SEED, LEVELS)
-    others = [problem for problem in others if problem.question not in known]
-    sampler = load_sampler(MODEL_DIR)
-    solutions = sample_solutions(sampler, best_of, NUM_SOLUTIONS, BEST_OF_SEED)
-    pairs = zip(best_of, solutions, strict=True)
-    _write(out / BEST_OF_8.name, [best_of_row(problem, written) for problem, written in pairs])
-    single = sample_solutions(sampler, others, 1, PROCESSBENCH_SEED)
-    rows = [processbench_row(p, written[0]) for p, written in zip(others, single, strict=True)]
-    _write(out / PROCESSBENCH.name, balance(rows, SOLUTIONS_PER_SUBSET))
+    make_benchmarks(parser.parse_args().out, BenchmarkOrder())
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from typing import Any
 
 from factory.toy import MODEL_DIR
 from factory.toy.benchmark_files import (
+    BENCHMARK_DIR,
     LEVELS,
     benchmark_questions,
     sample_solutions,
@@ -40,12 +41,11 @@ def row_by_oracle(question: str, steps: Sequence[str], error: int | None) -> dic
     return {"prompt": question, "completions": list(steps), "labels": labels}
 
 
-def sample_pool(num_problems: int) -> list[dict[str, Any]]:
-    """A labelled solution for every problem that is not in a benchmark, in random order.
+def sample_pool(num_problems: int, hidden: frozenset[str]) -> list[dict[str, Any]]:
+    """A labelled solution for every problem that is not hidden, in random order.
 
     One each, because problems teach more than further solutions of theirs.
     """
-    hidden = benchmark_questions()
     problems = make_problems(num_problems, POOL_SEED, LEVELS)
     problems = [problem for problem in problems if problem.question not in hidden]
     solutions = sample_solutions(load_sampler(MODEL_DIR), problems, 1, POOL_SEED)
@@ -58,7 +58,9 @@ def sample_pool(num_problems: int) -> list[dict[str, Any]]:
     return pool
 
 
-def measure(pool: Sequence[dict[str, Any]], size: int, seed: int, backbone: Path) -> str:
+def measure(
+    pool: Sequence[dict[str, Any]], size: int, seed: int, backbone: Path, benchmarks: Path
+) -> str:
     """Trains on the first rows and says what came of it."""
     began = time.perf_counter()
     with TemporaryDirectory() as folder:
@@ -70,7 +72,7 @@ def measure(pool: Sequence[dict[str, Any]], size: int, seed: int, backbone: Path
                 rows, model, num_solutions=size, seed=seed, say=lambda _: None, backbone=backbone
             )
         elapsed_s = time.perf_counter() - began
-        report = score_toy_prm(model)
+        report = score_toy_prm(model, benchmarks=benchmarks)
     found = {m["method"]: m for m in report["best_of"]["methods"]}
     lines = [
         f"{size} solutions, {elapsed_s:.0f} s of training",
@@ -94,15 +96,18 @@ def main() -> None:
     parser.add_argument("--pool", type=Path, help="file that keeps the labelled solutions")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--benchmarks", type=Path, default=BENCHMARK_DIR)
     arguments = parser.parse_args()
     if arguments.pool is not None and arguments.pool.exists():
         pool = [json.loads(line) for line in arguments.pool.read_text().splitlines()]
     else:
-        pool = sample_pool(-(-max(arguments.sizes) * 21 // 20))
+        hidden = benchmark_questions() | benchmark_questions(arguments.benchmarks)
+        pool = sample_pool(-(-max(arguments.sizes) * 21 // 20), hidden)
         if arguments.pool is not None:
             arguments.pool.write_text("".join(json.dumps(row) + "\n" for row in pool))
     for size in arguments.sizes:
-        print(measure(pool, size, arguments.seed, arguments.backbone), flush=True)
+        found = measure(pool, size, arguments.seed, arguments.backbone, arguments.benchmarks)
+        print(found, flush=True)
 
 
 if __name__ == "__main__":

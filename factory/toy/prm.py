@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from factory.toy.benchmark_files import BENCHMARK_DIR
+
 BACKBONE_DIR = Path(__file__).parent / "prm_backbone"
 SUBSET = "word"
 """The family whose solutions choose the threshold; the others are held out."""
@@ -70,13 +72,15 @@ def train_toy_prm(
         train(settings, say=say)
 
 
-def score_toy_prm(model: Path, out: Path | None = None) -> dict[str, Any]:
+def score_toy_prm(
+    model: Path, out: Path | None = None, benchmarks: Path = BENCHMARK_DIR
+) -> dict[str, Any]:
     """`processbench` and `best_of` as `prm-factory eval` reports them, and writes them to `out`."""
     from factory.evaluation.run import evaluate, read_parts
     from factory.evaluation.settings import EvalSettings, toy_inputs
     from factory.scorers import open_scorer
 
-    parts = read_parts(toy_inputs(), EvalSettings(threshold_subset=SUBSET))
+    parts = read_parts(toy_inputs(folder=benchmarks), EvalSettings(threshold_subset=SUBSET))
     with _without_progress():
         scorer = open_scorer(str(model), backend="transformers", device="cpu")
     try:
