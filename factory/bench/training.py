@@ -4,8 +4,8 @@ Every recipe labels the same sampled solutions by the same stored rollouts. A PR
 rows from the shipped backbone and measured on benchmarks made as the shipped ones are, but larger:
 the first error found (F1 of ProcessBench, best threshold on the family `word`), and best of 8. Two
 comparisons: all solutions whatever the labels cost, and as many solutions as a budget of tokens
-pays for. Intervals are 95 %, of the mean over seeds: problems resampled, and the spread between
-seeds.
+pays for. The learning rate follows from the number of solutions that are labelled, kept or not.
+Intervals are 95 %, of the mean over seeds: problems resampled, and the spread between seeds.
 """
 
 import json
@@ -41,7 +41,7 @@ from factory.toy.benchmark_files import (
     benchmark_questions,
     make_benchmarks,
 )
-from factory.toy.prm import BACKBONE_DIR, fine_tuning, score_toy_prm, train_toy_prm
+from factory.toy.prm import BACKBONE_DIR, FineTuning, fine_tuning, score_toy_prm, train_toy_prm
 
 BANK = BankOrder(
     num_problems=2_000,
@@ -59,7 +59,7 @@ BENCHMARKS = BenchmarkOrder(
     solutions_per_subset=400,
     num_best_of_problems=300,
 )
-TOKEN_BUDGETS = (1_000_000,)
+TOKEN_BUDGETS = (300_000, 1_000_000)
 SEEDS = (0, 1, 2)
 ALL = "all solutions"
 NO_LABELS = "no labels"
@@ -82,6 +82,11 @@ class Run:
     file: Path
     """The rows, named by all that its PRM and its scores depend on."""
     benchmarks: Path
+
+    @property
+    def settings(self) -> FineTuning:
+        """Alike for all who label as many solutions, however many of them they keep."""
+        return fine_tuning(self.num_solutions)
 
     @property
     def scores(self) -> Path:
@@ -168,7 +173,7 @@ def _run(
     kept = [one.row for one in labelled if one.row is not None]
     place = "-".join(f"{name} {condition} {seed}".replace(",", "").split())
     text = "".join(json.dumps(row) + "\n" for row in kept)
-    key = sha256(f"{_student(benchmarks)} {fine_tuning(len(kept))} {text}".encode()).hexdigest()
+    key = sha256(f"{_student(benchmarks)} {fine_tuning(len(labelled))} {text}".encode()).hexdigest()
     file = folder / f"{place}-{key[:12]}.jsonl"
     file.write_text(text, encoding="utf-8")
     return Run(
@@ -198,7 +203,14 @@ def _train_and_score(run: Run) -> dict[str, Any]:
         if run.num_rows:
             model = run.file.with_suffix("")
             shutil.rmtree(model, ignore_errors=True)
-            train_toy_prm(run.file, model, num_solutions=run.num_rows, seed=run.seed, say=_silent)
+            train_toy_prm(
+                run.file,
+                model,
+                num_solutions=run.num_rows,
+                seed=run.seed,
+                say=_silent,
+                suits=run.settings,
+            )
             score_toy_prm(model, run.scores, run.benchmarks)
             shutil.rmtree(model)
         else:

@@ -49,12 +49,16 @@ def train_toy_prm(
     seed: int,
     say: Callable[[str], Any],
     backbone: Path = BACKBONE_DIR,
+    suits: FineTuning | None = None,
 ) -> None:
-    """The backbone fine-tuned on a published dataset, or a file of rows, with some labels."""
+    """The backbone fine-tuned on a published dataset, or a file of rows, with some labels.
+
+    The settings are those that suit the number of solutions, unless others are given.
+    """
     from factory.training.settings import TrainSettings
     from factory.training.train import train
 
-    suits = fine_tuning(num_solutions)
+    suits = suits or fine_tuning(num_solutions)
     num_steps = suits.epochs * -(-num_solutions // suits.batch_size)
     settings = TrainSettings(
         data=str(data),
