@@ -216,6 +216,16 @@ def pods() -> list[dict[str, Any]]:
     return [group["template"]["spec"] for group in groups]
 
 
+def test_no_container_may_gain_what_its_user_does_not_have() -> None:
+    [compose] = documents("compose.yaml")
+    for service in compose["services"].values():
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+    for container in (c for pod in pods() for c in pod["containers"]):
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+
+
 def test_every_pod_mounts_what_it_names_and_nobody_is_root() -> None:
     known = {(d["kind"], d["metadata"]["name"]) for d in documents("rayjob.yaml")}
     for pod in pods():
