@@ -199,6 +199,19 @@ MISSING: dict[str, tuple[dict[str, Any], str]] = {
         {"generator": {"model": "org/name", "engine_args": {"max_model_length": 4096}}},
         r"generator.engine_args: vLLM has no engine argument 'max_model_length': did you mean",
     ),
+    "a tokenizer beside the job": (
+        {"generator": {"model": "org/name", "engine_args": {"tokenizer": "./tok"}}},
+        r"generator.engine_args.tokenizer names what lies beside .* put it on storage that the",
+    ),
+    "a draft model": (
+        {
+            "generator": {
+                "model": "org/name",
+                "engine_args": {"speculative_config": {"model": "models", "method": "eagle3"}},
+            }
+        },
+        r"generator.engine_args.speculative_config.model names what lies beside the job file",
+    ),
 }
 
 
@@ -226,6 +239,21 @@ def test_what_is_too_large_to_send_is_refused_with_what_to_do(
         bundle(tmp_path, generator={"model": "tiny"})
     assert "generator.model: the model" in str(refused.value)
     assert "name it by its absolute path, or take a Hub id" in str(refused.value)
+
+
+def test_links_out_of_a_folder_are_refused(tmp_path: Path) -> None:
+    data = tmp_path / "home" / "data"
+    data.mkdir(parents=True)
+    (data / "part.jsonl").write_text("{}")
+    (data / "same.jsonl").symlink_to("part.jsonl")
+    assert "inputs/problems.path/data/same.jsonl" in files_of(bundle(tmp_path, problems="data"))
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / "id_rsa").write_text("key")
+    for number, target in enumerate(("../../private", "../../private/id_rsa", "../data", "none")):
+        (data / "link").symlink_to(target)
+        with pytest.raises(InputError, match=r"problems.path: .*link is a link that leads to no"):
+            bundle(tmp_path, f"bundle-{number}", problems="data")
+        (data / "link").unlink()
 
 
 def test_a_token_travels_as_a_file_for_its_owner_and_nowhere_else(
