@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -29,6 +30,9 @@ SECRETS = {
 """Ends of names that hold a secret, and the variable to set instead where that has a usual name."""
 VOCABULARY = re.compile(r"[<\[].*[>\]]", re.S)
 """A token of a tokenizer, like <|im_end|> or [PAD], which is no secret."""
+
+FOLDERS = frozenset({"model", "spec_model", "tokenizer", "model_weights", "hf_config_path"})
+"""Arguments, also inside others, whose value may be a folder's name without a slash in it."""
 
 HUB_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{30,}\b")
 """Shorter ones are names of folders."""
@@ -95,6 +99,42 @@ def _could_be_secret(ending: str, value: Any) -> bool:
     if isinstance(value, str):
         return not VOCABULARY.fullmatch(value)
     return ending != "token" and isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def with_absolute_paths(arguments: Mapping[str, Any], beside: Path) -> dict[str, Any]:
+    """The same, with what lies beside the job file named by its absolute path."""
+
+    def absolute(name: str, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: absolute(str(key), item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [absolute(name, item) for item in value]
+        if _is_beside(name, value, beside):
+            return str((beside / Path(value).expanduser()).resolve())
+        return value
+
+    return {name: absolute(name, value) for name, value in arguments.items()}
+
+
+def relative_path_in(arguments: Any, beside: Path, prefix: str = "") -> str | None:
+    """The name of the first one that means something beside the job file, also inside others."""
+    for key, value in _items(arguments):
+        name = f"{prefix}{key}"
+        if _is_beside(str(key), value, beside) and not Path(value).expanduser().is_absolute():
+            return name
+        if found := relative_path_in(value, beside, f"{name}."):
+            return found
+    return None
+
+
+def _is_beside(name: str, value: Any, beside: Path) -> bool:
+    """Words like "auto" are none, whatever folders there are."""
+    if not isinstance(value, str) or "://" in value:
+        return False
+    if value.startswith(("./", "../")):
+        return True
+    is_path = "/" in value or name.replace("-", "_") in FOLDERS
+    return is_path and os.path.exists(beside / os.path.expanduser(value))  # a long text is no error
 
 
 def unknown(arguments: Mapping[str, Any]) -> str | None:

@@ -9,14 +9,16 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from factory.stage_folder import StageFolder
+from factory.watching.reader import StageReader, StageReading
+from factory.watching.stage_run import StageRun
 from schemas.files import listed, make_folder, read_bytes, write_atomically
 from workers.beside import beside
-from workers.tally import WorkerCounts, engine_summary
+from workers.tally import WorkerCounts, engine_summary, sum_counts
 
 WRITE_INTERVAL_S = 20.0
 
@@ -32,20 +34,23 @@ def spent(stage: StageFolder) -> dict[str, float]:
 @contextmanager
 def spending(
     stage: StageFolder,
-    counts: Callable[[], WorkerCounts],
+    run: StageRun,
+    workers: Callable[[], Mapping[str, WorkerCounts]],
     *,
     interval_s: float = WRITE_INTERVAL_S,
 ) -> Iterator[None]:
-    """Inside, what `counts` says is kept as this run's; once more when the block is left.
+    """Inside, what `workers` says is kept as this run's; once more when the block is left.
 
     When an error ends the block, a count or a file that cannot be had hides it not.
     """
     file = stage.costs / f"{uuid.uuid4().hex}.json"
     began_s = time.monotonic()
+    reader = StageReader(run)
 
     def keep() -> None:
         seconds = time.monotonic() - began_s
-        write_atomically(file, json.dumps({"seconds": seconds, **_plain(counts())}) + "\n")
+        spent_now = {"seconds": seconds, **_plain(reader.take(workers()))}
+        write_atomically(file, json.dumps(spent_now) + "\n")
 
     def follow(stop: threading.Event) -> None:
         while not stop.wait(interval_s):
@@ -63,8 +68,11 @@ def spending(
     keep()
 
 
-def _plain(counts: WorkerCounts) -> dict[str, Any]:
+def _plain(reading: StageReading) -> dict[str, Any]:
+    counts = sum_counts(list(reading.workers.values()))
     return {
+        "engine_s": reading.status.engine_s,
+        "gpu_s": reading.status.gpu_s,
         "num_ok": counts.num_ok,
         "num_dropped": counts.num_dropped,
         "num_failed": counts.num_failed,

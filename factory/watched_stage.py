@@ -1,6 +1,7 @@
 """One stage while it is watched: begun again where engines are lost, its counters kept."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -16,6 +17,7 @@ from factory.stored import Row, StoredRows
 from factory.watching.events import event
 from factory.watching.stage_run import StageRun, Watch
 from schemas.manifest import Manifest
+from schemas.records import Status
 from workers.tally import Tally, WorkerCounts
 
 MAX_BARREN = 3
@@ -35,12 +37,14 @@ def run_watched(
 ) -> Manifest:
     """One stage over these rows; `stored` is up to date with it afterwards.
 
-    The manifest has its counters, those of earlier runs in them, killed ones too.
+    The manifest has its counters, those of earlier runs in them, killed ones too. Problems count by
+    what became of them in the end: one that failed and was done again has not failed.
     """
     import ray
 
     pending = pending_problems(source, stored.rows)
     if pending:
+        before = spent(stage.folder)
         tally: Any = ray.remote(num_cpus=0)(Tally).options(**beside_the_driver()).remote()
         run = StageRun(
             name=stage.name,
@@ -50,23 +54,31 @@ def run_watched(
             num_engines=stage.section.max_engines,
             min_engines=stage.section.min_engines,
             num_gpus=num_gpus(stage.section, cluster_nodes()),
+            engine_s_before=before.get("engine_s", 0.0),
+            gpu_s_before=before.get("gpu_s", 0.0),
         )
         with (
-            spending(stage.folder, partial(_total, tally)),
+            spending(stage.folder, run, partial(_by_worker, tally)),
             watch(run),
             silent_workers_end(tally, stage.section.hang_timeout_s),
         ):
             _run_until_stored(stage, pending, stored, tally, opener)
     if counters := spent(stage.folder):
+        counters |= _outcomes(stored.rows)
         manifest = replace(manifest, stages={**manifest.stages, stage.name: counters})
     return manifest
 
 
-def _total(tally: Any) -> WorkerCounts:
+def _by_worker(tally: Any) -> dict[str, WorkerCounts]:
     import ray
 
-    total: WorkerCounts = ray.get(tally.total.remote(), timeout=ANSWER_TIMEOUT_S)
-    return total
+    workers: dict[str, WorkerCounts] = ray.get(tally.by_worker.remote(), timeout=ANSWER_TIMEOUT_S)
+    return workers
+
+
+def _outcomes(rows: Mapping[str, Row]) -> dict[str, int]:
+    found = Counter(row.status for row in rows.values())
+    return {f"num_{status}": found[status] for status in Status}
 
 
 def _run_until_stored(
