@@ -19,6 +19,10 @@ from workers.beside import beside
 from workers.tally import WorkerCounts, engine_summary
 
 WRITE_INTERVAL_S = 20.0
+ANSWER_TIMEOUT_S = 60.0
+"""For a count."""
+LAST_ANSWER_S = 5.0
+"""For the last count of a run that ends by an error, and for a count under way when any ends."""
 
 
 def spent(stage: StageFolder) -> dict[str, float]:
@@ -32,35 +36,39 @@ def spent(stage: StageFolder) -> dict[str, float]:
 @contextmanager
 def spending(
     stage: StageFolder,
-    counts: Callable[[], WorkerCounts],
+    counts: Callable[[float], WorkerCounts],
     *,
     interval_s: float = WRITE_INTERVAL_S,
+    patience_s: float = LAST_ANSWER_S,
 ) -> Iterator[None]:
-    """Inside, what `counts` says is kept as this run's; once more when the block is left.
+    """Inside, what `counts` says is kept as this run's; once more when the block is left. It is
+    told how many seconds it may take.
 
     When an error ends the block, a count or a file that cannot be had hides it not.
     """
     file = stage.costs / f"{uuid.uuid4().hex}.json"
     began_s = time.monotonic()
 
-    def keep() -> None:
+    def keep(found: WorkerCounts) -> None:
         seconds = time.monotonic() - began_s
-        write_atomically(file, json.dumps({"seconds": seconds, **_plain(counts())}) + "\n")
+        write_atomically(file, json.dumps({"seconds": seconds, **_plain(found)}) + "\n")
 
     def follow(stop: threading.Event) -> None:
         while not stop.wait(interval_s):
             with suppress(Exception):  # the cluster or the storage may be away; the next one tells
-                keep()
+                found = counts(ANSWER_TIMEOUT_S)
+                if not stop.is_set():  # else the last count may be there already
+                    keep(found)
 
     make_folder(stage.costs)
     try:
-        with beside("spending", follow):
+        with beside("spending", follow, patience_s=patience_s):
             yield
     except BaseException:
         with suppress(Exception):
-            keep()
+            keep(counts(LAST_ANSWER_S))
         raise
-    keep()
+    keep(counts(ANSWER_TIMEOUT_S))
 
 
 def _plain(counts: WorkerCounts) -> dict[str, Any]:

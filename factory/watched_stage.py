@@ -10,7 +10,7 @@ from factory.engine_actors import beside_the_driver, cluster_nodes
 from factory.job_stages import Stage
 from factory.placement import num_gpus
 from factory.silent_workers import silent_workers_end
-from factory.spending import spending, spent
+from factory.spending import ANSWER_TIMEOUT_S, spending, spent
 from factory.stages import EnginesLost, OpenerOf, pending_problems, run_stage
 from factory.stored import Row, StoredRows
 from factory.watching.events import event
@@ -19,10 +19,10 @@ from schemas.manifest import Manifest
 from workers.tally import Tally, WorkerCounts
 
 MAX_BARREN = 3
-"""A stage that worked is begun again when it loses engines, so often without a row in between."""
+"""A stage of which an engine has started is begun again when it loses engines, so often without a
+row in between."""
 PAUSE_S = 20.0
 """Before that, times the number of barren attempts: memory is freed, a network comes back."""
-ANSWER_TIMEOUT_S = 60.0
 
 
 def run_watched(
@@ -62,11 +62,17 @@ def run_watched(
     return manifest
 
 
-def _total(tally: Any) -> WorkerCounts:
+def _total(tally: Any, timeout_s: float) -> WorkerCounts:
     import ray
 
-    total: WorkerCounts = ray.get(tally.total.remote(), timeout=ANSWER_TIMEOUT_S)
+    total: WorkerCounts = ray.get(tally.total.remote(), timeout=timeout_s)
     return total
+
+
+def _some_started(tally: Any) -> bool:
+    import ray
+
+    return bool(ray.get(tally.num_workers.remote(), timeout=ANSWER_TIMEOUT_S))
 
 
 def _run_until_stored(
@@ -76,7 +82,7 @@ def _run_until_stored(
     tally: Any,
     opener: OpenerOf | None,
 ) -> None:
-    """Engines that do not start at all are an error at once: more of the same would not help."""
+    """Where no engine has started it is an error at once: more of the same would not help."""
     left, num_barren, has_worked = pending, 0, False
     while left:
         try:
@@ -94,7 +100,7 @@ def _run_until_stored(
             stored.look()
             before, left = left, pending_problems(left, stored.rows)
             is_barren = len(left) == len(before)
-            has_worked = has_worked or not is_barren
+            has_worked = has_worked or not is_barren or _some_started(tally)
             num_barren = num_barren + 1 if is_barren else 0
             if not has_worked or num_barren > MAX_BARREN:
                 raise
