@@ -286,7 +286,7 @@ def test_an_engine_that_never_starts_is_an_error_at_once(ray_cluster: None, tmp_
     folder = StageFolder(path=tmp_path / "stage")
     (tmp_path / "met").touch()
     opener = OpenButOnce(met=tmp_path / "met", refused=tmp_path / "refused")
-    with pytest.raises(EnginesLost, match=r"did not start: .*CUDA out of memory"):
+    with pytest.raises(EnginesLost, match=r"did not start on node [\d.]+: .*CUDA out of memory"):
         run_watched(
             stage_of(folder, Mark()),
             rows_in(store(tmp_path / "in", 4)),
@@ -296,3 +296,65 @@ def test_an_engine_that_never_starts_is_an_error_at_once(ray_cluster: None, tmp_
             lambda section: opener,
         )
     assert spent(folder)["num_ok"] == 0
+
+
+@pytest.mark.slow
+def test_a_stage_whose_engine_is_lost_before_the_first_row_begins_again(
+    ray_cluster: None, tmp_path: Path
+) -> None:
+    folder = StageFolder(path=tmp_path / "stage")
+    met, refused = tmp_path / "met", tmp_path / "refused"
+    run_watched(
+        stage_of(folder, LoseTheEngine(last="p000", met=met)),
+        rows_in(store(tmp_path / "in", 1)),
+        StoredRows(folder),
+        manifest_of(load_recipe("math-shepherd")),
+        unwatched,
+        lambda section: OpenButOnce(met=met, refused=refused),
+    )
+    assert refused.exists()
+    assert [row["status"] for row in rows_of(folder)] == ["ok"]
+
+
+@dataclass(frozen=True)
+class OpenAfterFailures:
+    """Opens the first engine once others have failed so often."""
+
+    folder: Path
+    num_failures: int
+
+    def __call__(self) -> ScriptedEngine:
+        if self._is_new("first"):
+            deadline_s = time.monotonic() + 100
+            while not self._has_failed() and time.monotonic() < deadline_s:
+                time.sleep(0.01)
+        elif not self._has_failed():
+            assert any(self._is_new(f"failure-{n}") for n in range(self.num_failures))
+            raise RuntimeError("CUDA error: device unavailable")
+        return silent_engine()
+
+    def _has_failed(self) -> bool:
+        return (self.folder / f"failure-{self.num_failures - 1}").exists()
+
+    def _is_new(self, name: str) -> bool:
+        try:
+            (self.folder / name).mkdir()
+        except FileExistsError:
+            return False
+        return True
+
+
+def test_an_engine_that_fails_before_another_is_up_ends_nothing(
+    ray_cluster: None, tmp_path: Path
+) -> None:
+    stage = StageFolder(path=tmp_path / "stage")
+    opener = OpenAfterFailures(tmp_path, num_failures=2)
+    run_stage(
+        pending=rows_in(store(tmp_path / "in", 4)),
+        stage=stage,
+        program=Mark(),
+        section=ModelSection(model="scripted", num_engines=2, num_cpus=0.1),
+        tally=None,
+        open_engine=opener,
+    )
+    assert {row.status for row in stored(stage).values()} == {Status.OK}
