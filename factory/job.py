@@ -20,14 +20,9 @@ from pydantic_core import PydanticCustomError
 
 from factory.bounded_yaml import TooMuch, read_yaml
 from factory.core.prompts import STEP_BY_STEP
-from factory.engine_args import (
-    holds_secret,
-    misspelled,
-    secret_in,
-    with_absolute_paths,
-    world_size,
-)
+from factory.engine_args import holds_secret, misspelled, secret_in, with_absolute_paths
 from factory.errors import InputError, shortened
+from workers.engine_args import world_size
 
 ROLES = ("generator", "completer", "teacher")
 UNION_TAGS = ("[number]", "[range]")

@@ -21,6 +21,10 @@ from workers.beside import beside
 from workers.tally import WorkerCounts, engine_summary, sum_counts
 
 WRITE_INTERVAL_S = 20.0
+ANSWER_TIMEOUT_S = 60.0
+"""For a count."""
+LAST_ANSWER_S = 5.0
+"""For the last count of a run that ends by an error, and for a count under way when any ends."""
 
 
 def spent(stage: StageFolder) -> dict[str, float]:
@@ -35,11 +39,13 @@ def spent(stage: StageFolder) -> dict[str, float]:
 def spending(
     stage: StageFolder,
     run: StageRun,
-    workers: Callable[[], Mapping[str, WorkerCounts]],
+    workers: Callable[[float], Mapping[str, WorkerCounts]],
     *,
     interval_s: float = WRITE_INTERVAL_S,
+    patience_s: float = LAST_ANSWER_S,
 ) -> Iterator[None]:
-    """Inside, what `workers` says is kept as this run's; once more when the block is left.
+    """Inside, what `workers` says is kept as this run's; once more when the block is left. It is
+    told how many seconds it may take.
 
     When an error ends the block, a count or a file that cannot be had hides it not.
     """
@@ -47,25 +53,27 @@ def spending(
     began_s = time.monotonic()
     reader = StageReader(run)
 
-    def keep() -> None:
+    def keep(found: Mapping[str, WorkerCounts]) -> None:
         seconds = time.monotonic() - began_s
-        spent_now = {"seconds": seconds, **_plain(reader.take(workers()))}
+        spent_now = {"seconds": seconds, **_plain(reader.take(found))}
         write_atomically(file, json.dumps(spent_now) + "\n")
 
     def follow(stop: threading.Event) -> None:
         while not stop.wait(interval_s):
             with suppress(Exception):  # the cluster or the storage may be away; the next one tells
-                keep()
+                found = workers(ANSWER_TIMEOUT_S)
+                if not stop.is_set():  # else the last count may be there already
+                    keep(found)
 
     make_folder(stage.costs)
     try:
-        with beside("spending", follow):
+        with beside("spending", follow, patience_s=patience_s):
             yield
     except BaseException:
         with suppress(Exception):
-            keep()
+            keep(workers(LAST_ANSWER_S))
         raise
-    keep()
+    keep(workers(ANSWER_TIMEOUT_S))
 
 
 def _plain(reading: StageReading) -> dict[str, Any]:

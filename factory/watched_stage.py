@@ -11,7 +11,7 @@ from factory.engine_actors import beside_the_driver, cluster_nodes
 from factory.job_stages import Stage
 from factory.placement import num_gpus
 from factory.silent_workers import silent_workers_end
-from factory.spending import spending, spent
+from factory.spending import ANSWER_TIMEOUT_S, spending, spent
 from factory.stages import EnginesLost, OpenerOf, pending_problems, run_stage
 from factory.stored import Row, StoredRows
 from factory.watching.events import event
@@ -21,10 +21,10 @@ from schemas.records import Status
 from workers.tally import Tally, WorkerCounts
 
 MAX_BARREN = 3
-"""A stage that worked is begun again when it loses engines, so often without a row in between."""
+"""A stage of which an engine has started is begun again when it loses engines, so often without a
+row in between."""
 PAUSE_S = 20.0
 """Before that, times the number of barren attempts: memory is freed, a network comes back."""
-ANSWER_TIMEOUT_S = 60.0
 
 
 def run_watched(
@@ -69,16 +69,22 @@ def run_watched(
     return manifest
 
 
-def _by_worker(tally: Any) -> dict[str, WorkerCounts]:
+def _by_worker(tally: Any, timeout_s: float) -> dict[str, WorkerCounts]:
     import ray
 
-    workers: dict[str, WorkerCounts] = ray.get(tally.by_worker.remote(), timeout=ANSWER_TIMEOUT_S)
+    workers: dict[str, WorkerCounts] = ray.get(tally.by_worker.remote(), timeout=timeout_s)
     return workers
 
 
 def _outcomes(rows: Mapping[str, Row]) -> dict[str, int]:
     found = Counter(row.status for row in rows.values())
     return {f"num_{status}": found[status] for status in Status}
+
+
+def _some_started(tally: Any) -> bool:
+    import ray
+
+    return bool(ray.get(tally.num_workers.remote(), timeout=ANSWER_TIMEOUT_S))
 
 
 def _run_until_stored(
@@ -88,7 +94,7 @@ def _run_until_stored(
     tally: Any,
     opener: OpenerOf | None,
 ) -> None:
-    """Engines that do not start at all are an error at once: more of the same would not help."""
+    """Where no engine has started it is an error at once: more of the same would not help."""
     left, num_barren, has_worked = pending, 0, False
     while left:
         try:
@@ -106,7 +112,7 @@ def _run_until_stored(
             stored.look()
             before, left = left, pending_problems(left, stored.rows)
             is_barren = len(left) == len(before)
-            has_worked = has_worked or not is_barren
+            has_worked = has_worked or not is_barren or _some_started(tally)
             num_barren = num_barren + 1 if is_barren else 0
             if not has_worked or num_barren > MAX_BARREN:
                 raise

@@ -1,6 +1,7 @@
 """What runs cost is added up, that of killed ones too."""
 
 import json
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from factory.job import ModelSection
 from factory.job_stages import Stage
 from factory.recipes import load_recipe
-from factory.spending import spending, spent
+from factory.spending import ANSWER_TIMEOUT_S, LAST_ANSWER_S, spending, spent
 from factory.stage_folder import StageFolder
 from factory.stored import StoredRows, rows_in
 from factory.watched_stage import run_watched
@@ -35,9 +36,9 @@ def test_a_stage_that_never_ran_has_no_counters(tmp_path: Path) -> None:
 
 def test_runs_are_added_up_whatever_ended_them(tmp_path: Path) -> None:
     stage = StageFolder(path=tmp_path / "stage")
-    with pytest.raises(KeyboardInterrupt), spending(stage, RUN, lambda: counts(100)):
+    with pytest.raises(KeyboardInterrupt), spending(stage, RUN, lambda timeout_s: counts(100)):
         raise KeyboardInterrupt
-    with spending(stage, RUN, lambda: counts(30)):
+    with spending(stage, RUN, lambda timeout_s: counts(30)):
         pass
     total = spent(stage)
     assert (total["num_generated_tokens"], total["num_ok"]) == (130, 13)
@@ -47,7 +48,7 @@ def test_runs_are_added_up_whatever_ended_them(tmp_path: Path) -> None:
 def test_what_all_runs_reserved_is_added_up(tmp_path: Path) -> None:
     stage = StageFolder(path=tmp_path / "stage")
     for _ in range(2):
-        with spending(stage, RUN, lambda: counts(10, engine_start_s=3600.0)):
+        with spending(stage, RUN, lambda timeout_s: counts(10, engine_start_s=3600.0)):
             pass
     total, files = spent(stage), [json.loads(f.read_bytes()) for f in stage.costs.iterdir()]
     assert total["engine_s"] == pytest.approx(sum(file["engine_s"] for file in files), abs=0.01)
@@ -77,7 +78,7 @@ async def nothing(group: ProblemGroup, engine: Any, grader: Any) -> ProblemGroup
 def test_a_killed_run_leaves_what_it_had_counted(tmp_path: Path) -> None:
     """The file that is there while a run works is all that is left of one that is killed."""
     stage = StageFolder(path=tmp_path / "stage")
-    with spending(stage, RUN, lambda: counts(70), interval_s=0.01):
+    with spending(stage, RUN, lambda timeout_s: counts(70), interval_s=0.01):
         deadline_s = time.monotonic() + 60
         while not spent(stage):
             assert time.monotonic() < deadline_s
@@ -88,7 +89,7 @@ def test_a_killed_run_leaves_what_it_had_counted(tmp_path: Path) -> None:
 
 
 def test_counts_that_cannot_be_had_hide_no_error(tmp_path: Path) -> None:
-    def gone() -> dict[str, WorkerCounts]:
+    def gone(timeout_s: float) -> dict[str, WorkerCounts]:
         raise TimeoutError("the tally does not answer")
 
     with (
@@ -96,3 +97,38 @@ def test_counts_that_cannot_be_had_hide_no_error(tmp_path: Path) -> None:
         spending(StageFolder(path=tmp_path), RUN, gone),
     ):
         raise RuntimeError("the stage's own")
+
+
+def test_a_run_that_is_told_to_end_waits_less_for_its_last_count(tmp_path: Path) -> None:
+    asked: list[float] = []
+
+    def count(timeout_s: float) -> dict[str, WorkerCounts]:
+        asked.append(timeout_s)
+        return counts(10)
+
+    stage = StageFolder(path=tmp_path)
+    with spending(stage, RUN, count):
+        pass
+    with pytest.raises(KeyboardInterrupt), spending(stage, RUN, count):
+        raise KeyboardInterrupt
+    assert asked == [ANSWER_TIMEOUT_S, LAST_ANSWER_S]
+
+
+def test_a_count_that_comes_too_late_replaces_no_later_one(tmp_path: Path) -> None:
+    stage = StageFolder(path=tmp_path)
+    was_asked, may_answer = threading.Event(), threading.Event()
+
+    def count(timeout_s: float) -> dict[str, WorkerCounts]:
+        if threading.current_thread() is threading.main_thread():
+            return counts(20)
+        was_asked.set()
+        may_answer.wait(60)
+        return counts(10)
+
+    with spending(stage, RUN, count, interval_s=0.01, patience_s=0.01):
+        was_asked.wait(60)
+        [late] = [t for t in threading.enumerate() if t.name == "spending"]
+    assert late.is_alive(), "it is not waited for"
+    may_answer.set()
+    late.join()
+    assert spent(stage)["num_generated_tokens"] == 20

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from factory.bounded_yaml import MAX_BYTES
-from factory.engine_args import known_here, secret_in
+from factory.engine_args import secret_in
 from factory.errors import InputError
 from factory.hub.source import read_source
 from factory.job import Job, load_job
@@ -14,6 +14,7 @@ from factory.trust import check_code, code_in
 from schemas.manifest import MANIFEST, read_manifest
 from tests.factory.builders import job_file, job_folder
 from tests.factory.test_cli import run as run  # the fixture
+from workers.engine_args import known_here
 
 SECTION = {"model": "org/name"}
 
