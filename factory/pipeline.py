@@ -71,6 +71,7 @@ def label(
     with sigterm_ends(), checked_intake(job, recipe) as intake:
         pushing = _push(job, folder, watch_push, rhythm, say)
         with ending.watched(), Lease(folder.path, ending, say=say):
+            folder.clear_unfinished()
             found = check_folder(folder.path, manifest)
             slices = _store_problems(job, folder, manifest, found, intake)
             if evidence_of is not None:

@@ -68,5 +68,5 @@ def _take(source: Path, out: Path) -> None:
                 and rows[i].status is not Status.FAILED
             ]
             if settled:
-                file = new.path / "pass-0000" / f"{TAKEN}{content_id(*settled)}.parquet"
+                file = new.path / f"{PASS}0000" / f"{TAKEN}{content_id(*settled)}.parquet"
                 write_table(file, table_of(rows, settled), row_group_size=ROWS_PER_ROW_GROUP)
