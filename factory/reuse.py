@@ -8,6 +8,7 @@ from pathlib import Path
 from factory.errors import InputError
 from factory.identity import manifest_in
 from factory.job_folder import JobFolder
+from factory.stage_folder import PASS
 from factory.stored import ROWS_PER_ROW_GROUP, table_of
 from schemas.files import write_table
 from schemas.ids import content_id
