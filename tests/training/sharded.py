@@ -1,5 +1,9 @@
-"""`python -m tests.training.sharded train ...`: FSDP2 on CPUs, which accelerate keeps for GPUs."""
+"""`python -m tests.training.sharded train ...`: FSDP2 on CPUs, which accelerate keeps for GPUs.
 
+INTERRUPTED_AFTER in the environment is a step behind which the run breaks off.
+"""
+
+import os
 from typing import Any
 
 from accelerate import PartialState
@@ -10,6 +14,7 @@ from transformers import Trainer
 from factory.cli import main
 
 _begin, _wrap = PartialState.__init__, Trainer._prepare_for_training
+_step = Trainer.training_step
 
 
 def begin(self: PartialState, *given: Any, **named: Any) -> None:
@@ -25,7 +30,14 @@ def wrap(self: Trainer, *given: Any, **named: Any) -> Any:
     return found
 
 
+def train_step(self: Trainer, *given: Any, **named: Any) -> Any:
+    if os.environ.get("INTERRUPTED_AFTER") == str(self.state.global_step):
+        os._exit(3)
+    return _step(self, *given, **named)
+
+
 if __name__ == "__main__":
     PartialState.__init__ = begin  # type: ignore[method-assign]
     Trainer._prepare_for_training = wrap  # type: ignore[method-assign]
+    Trainer.training_step = train_step  # type: ignore[method-assign]
     main()

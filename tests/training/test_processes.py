@@ -38,6 +38,7 @@ def train_by_two(
 ) -> subprocess.CompletedProcess[str]:
     """`prm-factory train` in two processes, which speak by gloo."""
     told = ("kind", "learning_rate", "batch_size", "micro_batch_size", "epochs", "lora_rank")
+    told += ("save_steps",)
     return subprocess.run(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"),
@@ -46,6 +47,7 @@ def train_by_two(
             *(f"--{name.replace('_', '-')}={getattr(settings, name)}" for name in told),
             "--streaming" if settings.streaming else "--no-streaming",
             *(["--bf16"] if settings.bf16 else []),
+            *(["--resume"] if settings.resume else []),
         ],
         cwd=ROOT,
         env={**os.environ, **environment, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
@@ -132,6 +134,31 @@ def test_weights_in_shards_are_saved_whole(
     assert max((one[name] - two[name]).abs().max().item() for name in one) < tolerance
     configs = ((tmp_path / name / "config.json").read_text() for name in ("one", "two"))
     assert len(set(configs)) == 1
+
+
+def test_a_resumed_run_of_shards_ends_with_the_weights_of_one_process(
+    tmp_path: Path, tiny_model: str
+) -> None:
+    """Saved after each of four steps, and interrupted in the third."""
+    settings = TrainSettings(
+        data=write_rows(tmp_path / "rows.parquet", oracle_rows(32)),
+        model=tiny_model,
+        out=tmp_path / "one",
+        learning_rate=1e-2,
+        batch_size=16,
+        epochs=2,
+        save_steps=1,
+        streaming=False,
+    )
+    train(settings, lambda line: None)
+    sharded = replace(settings, out=tmp_path / "two")
+    cut = train_by_two(sharded, "tests.training.sharded", INTERRUPTED_AFTER="2", **AS_LAUNCHED)
+    assert cut.returncode != 0
+    assert (tmp_path / "two" / "checkpoints" / "checkpoint-2").is_dir()
+    done = train_by_two(replace(sharded, resume=True), "tests.training.sharded", **AS_LAUNCHED)
+    assert done.returncode == 0, done.stderr[-3_000:]
+    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+    assert max((one[name] - two[name]).abs().max().item() for name in one) < 1e-4
 
 
 @pytest.mark.parametrize("mistake", ["no such file", "nothing to learn"])
