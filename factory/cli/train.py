@@ -22,7 +22,9 @@ def train(
     part: Annotated[
         str | None, typer.Option(help="data, consensus or rationales; by default as --kind needs.")
     ] = None,
-    split: Annotated[str, typer.Option(help="Of a dataset on the Hub.")] = "train",
+    split: Annotated[
+        str, typer.Option(help="Of a dataset on the Hub, or of files named so.")
+    ] = "train",
     layout: Annotated[str, typer.Option(help="extra_0 (Qwen2.5-Math-PRM's) or trl.")] = "extra_0",
     separator: Annotated[
         str | None, typer.Option(help="One token at the end of each step; by default the layout's.")

@@ -151,7 +151,10 @@ def give_row(model: "PreTrainedModel", token: int, *, is_new: bool) -> None:
 def with_adapters(
     model: "PreTrainedModel", settings: TrainSettings, *, task: str, new_token: int | None = None
 ) -> Any:
-    """LoRA on every linear layer; head and a new token's row are trained whole."""
+    """LoRA on every linear layer; head and a new token's row are trained whole.
+
+    What is trained is held in float32, the frozen model as it is computed.
+    """
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(
@@ -163,4 +166,8 @@ def with_adapters(
         exclude_modules=HEADS if task == "TOKEN_CLS" else None,
         trainable_token_indices=None if new_token is None else [new_token],
     )
-    return get_peft_model(model, config)
+    adapted = get_peft_model(model, config)
+    for weight in adapted.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.float()
+    return adapted
