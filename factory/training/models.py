@@ -14,7 +14,7 @@ from transformers import (
 from factory.errors import InputError, shortened
 from factory.training.losses import LABEL_NAMES
 from factory.training.qwen_prm import Qwen2ForProcessRewardModel
-from factory.training.settings import TrainSettings
+from factory.training.settings import CPU, TrainSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -56,10 +56,16 @@ def max_length_of(settings: TrainSettings) -> int:
     return settings.max_length
 
 
+def num_gpus(settings: TrainSettings) -> int:
+    """GPUs that this process sees and may use."""
+    return 0 if settings.device == CPU else torch.cuda.device_count()
+
+
 def has_bf16(settings: TrainSettings) -> bool:
     """Whether to compute in bfloat16. Raises InputError where that is asked of a device without."""
-    can = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    if settings.bf16 and torch.cuda.is_available() and not can:
+    has_gpu = num_gpus(settings) > 0
+    can = has_gpu and torch.cuda.is_bf16_supported()
+    if settings.bf16 and has_gpu and not can:
         raise InputError("this GPU has no bfloat16: use --no-bf16")
     return can if settings.bf16 is None else settings.bf16
 

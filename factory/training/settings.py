@@ -24,10 +24,12 @@ from factory.training.prm_file import DISCRIMINATIVE, GENERATIVE
 
 GENPRM, THINKPRM = "genprm", "thinkprm"
 HARD, SOFT, COUNTS = "hard", "soft", "counts"
+AUTO, CPU = "auto", "cpu"
 CROSS_ENTROPY, MEAN_SQUARED_ERROR = "ce", "mse"
 KEEP, MASK = "keep", "mask"
 DROP, TRUNCATE_AT_STEP, ERROR = "drop", "truncate-at-step", "error"
 CHOICES = {
+    "device": (AUTO, CPU),
     "kind": (DISCRIMINATIVE, GENERATIVE),
     "layout": (EXTRA_0, TRL),
     "labels": (HARD, SOFT, COUNTS),
@@ -133,6 +135,8 @@ class TrainSettings:
     """0 trains all weights."""
     lora_alpha: int | None = None
     """`None`: half the rank, as ThinkPRM has it."""
+    device: str = AUTO
+    """auto or cpu: the GPU where there is one, or in no case."""
     bf16: bool | None = None
     """`None`: where the device can."""
     gradient_checkpointing: bool = False

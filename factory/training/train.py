@@ -29,9 +29,9 @@ def train(
         say = _nothing
     if missing := [package for package in EXTRA if find_spec(package) is None]:
         raise InputError(f"training needs {', '.join(missing)}: pip install 'prm-factory[train]'")
-    import torch
+    from factory.training.models import num_gpus
 
-    check_launch(torch.cuda.device_count(), has_adapters=settings.lora_rank > 0)
+    check_launch(num_gpus(settings), has_adapters=settings.lora_rank > 0)
     if settings.is_generative:
         from factory.training.generative import train_generative
 

@@ -383,6 +383,16 @@ def test_a_launch_that_training_is_not_made_for_is_refused(
         check_launch(8, has_adapters=False)
 
 
+def test_a_run_on_the_cpu_takes_no_gpu(
+    base: TrainSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 8)
+    with pytest.raises(InputError, match="sees 8 GPUs"):
+        run(base)
+    run(replace(base, device="cpu", max_steps=1))
+
+
 @pytest.mark.parametrize("streaming", [False, True])
 def test_what_was_left_out_is_told_before_the_first_step_where_it_is_known(
     base: TrainSettings, streaming: bool
