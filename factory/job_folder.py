@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from factory.slices import Slices, read_slices
-from factory.stage_folder import PASS, StageFolder
+from factory.stage_folder import StageFolder
 from factory.stored import StoredRows, groups_in
 from schemas.files import clear_unfinished, is_local
 from schemas.records import ProblemGroup
@@ -68,12 +68,10 @@ class JobFolder:
         return any(getattr(self, name).files() for name in STAGES)
 
     def clear_unfinished(self) -> None:
-        """Removes what killed writers left. A stage clears its batches itself, when it begins."""
-        if not is_local(self.path):
-            return
-        for folder, names, _ in os.walk(self.path):
-            names[:] = [name for name in names if not name.startswith(PASS)]
-            clear_unfinished(Path(folder))
+        """Removes what killed writers left."""
+        if is_local(self.path):
+            for folder, _, _ in os.walk(self.path):
+                clear_unfinished(Path(folder))
 
     def groups(self, stage: StageFolder) -> Iterator[ProblemGroup]:
         """Every group that a stage has stored, once, by slice and there by problem_id."""

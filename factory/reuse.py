@@ -8,7 +8,6 @@ from pathlib import Path
 from factory.errors import InputError
 from factory.identity import manifest_in
 from factory.job_folder import JobFolder
-from factory.stage_folder import PASS
 from factory.stored import ROWS_PER_ROW_GROUP, table_of
 from schemas.files import write_table
 from schemas.ids import content_id
@@ -69,5 +68,5 @@ def _take(source: Path, out: Path) -> None:
                 and rows[i].status is not Status.FAILED
             ]
             if settled:
-                file = new.path / f"{PASS}0000" / f"{TAKEN}{content_id(*settled)}.parquet"
+                file = new.path / "pass-0000" / f"{TAKEN}{content_id(*settled)}.parquet"
                 write_table(file, table_of(rows, settled), row_group_size=ROWS_PER_ROW_GROUP)

@@ -5,8 +5,6 @@ from pathlib import Path
 
 from schemas.files import clear_unfinished, is_local, listed, make_folder
 
-PASS = "pass-"
-
 
 def slice_name(number: int) -> str:
     """What a slice's files are called, without their ending."""
@@ -44,7 +42,7 @@ class StageFolder:
 
     def passes(self) -> list[Path]:
         """Folders of the passes begun so far, oldest first."""
-        return [f for f in listed(self.path, f"{PASS}*") if not is_local(f) or f.is_dir()]
+        return [f for f in listed(self.path, "pass-*") if not is_local(f) or f.is_dir()]
 
     def open_pass(self) -> Path:
         """A new pass, later than all others; leftovers of killed writers go."""
@@ -53,11 +51,11 @@ class StageFolder:
             clear_unfinished(folder)
         clear_unfinished(self.path / "settled")
         number = pass_number(passes[-1]) + 1 if passes else 0
-        folder = self.path / f"{PASS}{number:04d}"
+        folder = self.path / f"pass-{number:04d}"
         make_folder(folder)
         return folder
 
 
 def pass_number(folder: Path) -> int:
     """Of a pass's folder."""
-    return int(folder.name.removeprefix(PASS))
+    return int(folder.name.removeprefix("pass-"))
