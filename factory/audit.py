@@ -75,7 +75,7 @@ def _audit(
         section=job.completing,
     )
     rows, stored = rows_in([source]), StoredRows(stage.folder)
-    with open_cluster(), sigterm_ends():
+    with open_cluster(job.engine_cpus):
         manifest = run_watched(stage, rows, stored, manifest, watch)
     fresh = groups_in(stored.rows, stored.rows)
     steps = _compared(published, fresh, recipe.labeler, is_on_policy(manifest))

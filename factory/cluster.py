@@ -2,12 +2,15 @@
 
 import logging
 import os
+import signal
 import socket
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import ceil
+from typing import Any
 
 from factory.errors import InputError, shortened
 
@@ -37,6 +40,7 @@ TOO_SLOW = "timed out during startup"
 def open_cluster(engine_cpus: float = 1) -> Iterator[None]:
     """Connects, or starts a local cluster; on the way out leaves it, and stops what it started.
 
+    SIGTERM does inside and afterwards what it did before, where somebody has said what that is.
     A Ray that is initialised already is used and left alone. Raises InputError when no cluster
     answers at RAY_ADDRESS.
     """
@@ -49,15 +53,25 @@ def open_cluster(engine_cpus: float = 1) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     if address:
         connect(address, ray.init)
     else:
         _start_local(max(os.cpu_count() or 1, ceil(engine_cpus) + LOCAL_CPUS))
     _quieten_ray_data()
+    _handle_sigterm(on_sigterm)
     try:
         yield
     finally:
         ray.shutdown()
+        _handle_sigterm(on_sigterm)
+
+
+def _handle_sigterm(handler: Any) -> None:
+    """Ray puts a handler of its own in place when it starts, and none at all when it ends, which
+    Python is not told of."""
+    if callable(handler) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
 
 
 def connect(address: str, init: Callable[..., object]) -> None:

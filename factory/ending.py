@@ -14,7 +14,6 @@ TERMINATED = 128 + signal.SIGTERM
 def sigterm_ends() -> Iterator[None]:
     """Inside, SIGTERM unwinds the main thread as Ctrl-C does and leaves with exit code 143.
 
-    Ray puts a handler of its own in place when it starts, so this is entered again after that.
     Without effect in other threads, where Python allows no handlers.
     """
     if threading.current_thread() is not threading.main_thread():

@@ -1,22 +1,14 @@
-"""What is wrong with a job's engine arguments, as far as it shows without an engine."""
+"""What is wrong with engine arguments as a job writes them: spelling, and secrets in them."""
 
-import ast
-import difflib
+import os
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
-from importlib.util import find_spec
-from math import prod
 from pathlib import Path
 from typing import Any
 
 from factory.watching.secrets import PASSWORD
+from workers.engine_args import PARALLEL_SIZES
 
-PARALLEL_SIZES = tuple(
-    f"{kind}_parallel_size" for kind in ("tensor", "pipeline", "data", "prefill_context")
-)
-"""An engine runs on as many GPUs as their product."""
-SET_BY_US = frozenset({"model", "disable_log_stats"})
 SECRETS = {
     "token": "HF_TOKEN",
     "secret": "AWS_SECRET_ACCESS_KEY",
@@ -30,13 +22,11 @@ SECRETS = {
 VOCABULARY = re.compile(r"[<\[].*[>\]]", re.S)
 """A token of a tokenizer, like <|im_end|> or [PAD], which is no secret."""
 
+FOLDERS = frozenset({"model", "spec_model", "tokenizer", "model_weights", "hf_config_path"})
+"""Arguments, also inside others, whose value may be a folder's name without a slash in it."""
+
 HUB_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{30,}\b")
 """Shorter ones are names of folders."""
-
-
-def world_size(arguments: Mapping[str, Any]) -> int:
-    """GPUs that an engine with these arguments runs in parallel on, if it runs on GPUs."""
-    return prod(arguments.get(name, 1) for name in PARALLEL_SIZES)
 
 
 def misspelled(arguments: Mapping[str, Any]) -> str | None:
@@ -97,37 +87,37 @@ def _could_be_secret(ending: str, value: Any) -> bool:
     return ending != "token" and isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def unknown(arguments: Mapping[str, Any]) -> str | None:
-    """A sentence on the first one that the vLLM installed here does not have, or that is ours to
-    set; `None` where there is none, or no vLLM."""
-    known = known_here() - SET_BY_US
-    for name in arguments:
-        if name in SET_BY_US:
-            return f"{name} is set by us: leave it out"
-        if known and name not in known:
-            near = difflib.get_close_matches(name, known)
-            hint = f": did you mean {' or '.join(near)}?" if near else ": leave it out"
-            return f"vLLM has no engine argument {name!r}{hint}"
+def with_absolute_paths(arguments: Mapping[str, Any], beside: Path) -> dict[str, Any]:
+    """The same, with what lies beside the job file named by its absolute path."""
+
+    def absolute(name: str, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: absolute(str(key), item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [absolute(name, item) for item in value]
+        if _is_beside(name, value, beside):
+            return str((beside / Path(value).expanduser()).resolve())
+        return value
+
+    return {name: absolute(name, value) for name, value in arguments.items()}
+
+
+def relative_path_in(arguments: Any, beside: Path, prefix: str = "") -> str | None:
+    """The name of the first one that means something beside the job file, also inside others."""
+    for key, value in _items(arguments):
+        name = f"{prefix}{key}"
+        if _is_beside(str(key), value, beside) and not Path(value).expanduser().is_absolute():
+            return name
+        if found := relative_path_in(value, beside, f"{name}."):
+            return found
     return None
 
 
-@cache
-def known_here() -> frozenset[str]:
-    """The names that the vLLM installed here knows.
-
-    Read from vLLM's text: importing it takes ten seconds and changes the process. Empty where
-    it is not installed, and where it has become something else."""
-    package = find_spec("vllm")
-    for folder in (package.submodule_search_locations or ()) if package else ():
-        file = Path(folder) / "engine" / "arg_utils.py"
-        if file.is_file():
-            return frozenset(_fields(ast.parse(file.read_text(encoding="utf-8")), "EngineArgs"))
-    return frozenset()
-
-
-def _fields(module: ast.Module, name: str) -> Iterator[str]:
-    for node in module.body:
-        if isinstance(node, ast.ClassDef) and node.name == name:
-            for line in node.body:
-                if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
-                    yield line.target.id
+def _is_beside(name: str, value: Any, beside: Path) -> bool:
+    """Words like "auto" are none, whatever folders there are."""
+    if not isinstance(value, str) or "://" in value:
+        return False
+    if value.startswith(("./", "../")):
+        return True
+    is_path = "/" in value or name.replace("-", "_") in FOLDERS
+    return is_path and os.path.exists(beside / os.path.expanduser(value))  # a long text is no error

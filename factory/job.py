@@ -20,8 +20,9 @@ from pydantic_core import PydanticCustomError
 
 from factory.bounded_yaml import TooMuch, read_yaml
 from factory.core.prompts import STEP_BY_STEP
-from factory.engine_args import holds_secret, misspelled, secret_in, world_size
+from factory.engine_args import holds_secret, misspelled, secret_in, with_absolute_paths
 from factory.errors import InputError, shortened
+from workers.engine_args import world_size
 
 ROLES = ("generator", "completer", "teacher")
 UNION_TAGS = ("[number]", "[range]")
@@ -313,7 +314,12 @@ def _with_absolute_paths(job: Job, folder: Path) -> Job:
 
     problems = job.problems.model_copy(update={"path": resolved(job.problems.path)})
     models = {
-        role: section.model_copy(update={"model": resolved(section.model)})
+        role: section.model_copy(
+            update={
+                "model": resolved(section.model),
+                "engine_args": with_absolute_paths(section.engine_args, folder),
+            }
+        )
         for role in ROLES
         if (section := getattr(job, role)) is not None
     }

@@ -2,12 +2,12 @@
 
 from factory.core.prompts import SolvePrompt
 from factory.core.recipe import Recipe
-from factory.engine_args import unknown
 from factory.errors import InputError
 from factory.job import ROLES, Job
 from factory.job_stages import check_sandbox
 from factory.models import check_model
 from factory.recipes import load_recipe
+from workers.engine_args import unknown
 
 
 def load_recipe_or_refuse(name: str) -> Recipe:

@@ -12,7 +12,7 @@ from factory.errors import InputError, shortened
 from factory.identity import package_versions
 from factory.job import EngineSection
 from factory.placement import Node, Placement, has_labels
-from schemas.files import is_there, remove, write_atomically
+from schemas.files import TEMPORARY, is_there, remove, write_atomically
 
 PACKAGES = ("prm-factory", "ray", "pyarrow", "datasets", "transformers", "math-verify")
 """Whose versions have to be those of the driver: they read and write what others wrote and read."""
@@ -43,7 +43,7 @@ def check_nodes(
     nodes = cluster_nodes() if nodes is None else nodes
     if len(nodes) < 2:
         return
-    marker = folder / f".seen-{uuid.uuid4().hex}"
+    marker = folder / f".seen-{uuid.uuid4().hex}{TEMPORARY}"
     write_atomically(marker, "")
     try:
         asked = [(n, _ask(n, _expected(n, section, placed, marker))) for n in nodes]

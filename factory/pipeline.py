@@ -71,6 +71,7 @@ def label(
     with sigterm_ends(), checked_intake(job, recipe) as intake:
         pushing = _push(job, folder, watch_push, rhythm, say)
         with ending.watched(), Lease(folder.path, ending, say=say):
+            folder.clear_unfinished()
             found = check_folder(folder.path, manifest)
             slices = _store_problems(job, folder, manifest, found, intake)
             if evidence_of is not None:
@@ -168,7 +169,6 @@ class _Run:
         """A job that has nothing left to run starts no cluster."""
         if pending_problems(source, stored.rows):
             cluster.enter_context(open_cluster(self.job.engine_cpus))
-            cluster.enter_context(sigterm_ends())
 
     def stage(
         self, stage: Stage, source: Mapping[str, Row], stored: StoredRows, manifest: Manifest
@@ -219,7 +219,7 @@ def _run_stages(run: _Run, stages: list[Stage], manifest: Manifest) -> Manifest:
             for number, members in run.slices.members.items():
                 stored.compact(number, members)
             stored.remove_done()
-            source = stored.rows
+            source = {i: row for i, row in stored.rows.items() if i in run.slices.rows}
         stored = run.stored(last)
         sealer = run.sealer(stored, manifest)
         run.ready(cluster, source, stored)

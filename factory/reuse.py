@@ -1,5 +1,8 @@
 """Rollouts of one job for another that would buy the same."""
 
+import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from factory.errors import InputError
@@ -7,11 +10,14 @@ from factory.identity import manifest_in
 from factory.job_folder import JobFolder
 from factory.stored import ROWS_PER_ROW_GROUP, table_of
 from schemas.files import write_table
+from schemas.ids import content_id
 from schemas.manifest import Manifest
 from schemas.records import Status
 
 TAKEN = "taken-"
 """How files of rows begin that another job has made."""
+PAUSES_S = (1.0, 2.0, 4.0, 8.0)
+"""Between attempts to read a job that runs: it puts batches together while they are read."""
 
 
 def check_evidence(source: Path, manifest: Manifest) -> None:
@@ -27,19 +33,40 @@ def check_evidence(source: Path, manifest: Manifest) -> None:
         )
 
 
-def take_evidence(source: Path, out: Path) -> None:
-    """Copies what the stages before the critique have stored, unless `out` has rows of its own.
+def take_evidence(source: Path, out: Path, pauses_s: Sequence[float] = PAUSES_S) -> None:
+    """Copies what the stages before the critique have stored of our problems, where `out` has none.
 
-    A copy that was interrupted goes on: a file is there as a whole or not at all.
+    A copy that was interrupted goes on: a file is there as a whole or not at all. Raises InputError
+    when the job in `source` runs and moves its rows faster than they are read.
     """
+    for pause_s in pauses_s:
+        with suppress(FileNotFoundError):
+            _take(source, out)
+            return
+        time.sleep(pause_s)
+    try:
+        _take(source, out)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"rows in {source} went while they were read ({error.filename}): let the job there "
+            "end, or stop it, then run this again"
+        ) from error
+
+
+def _take(source: Path, out: Path) -> None:
     theirs, ours = JobFolder(path=source), JobFolder(path=out)
-    slices = theirs.slices()
+    slices, wanted = theirs.slices(), ours.slices().rows
     for old, new in ((theirs.sample, ours.sample), (theirs.estimate, ours.estimate)):
-        if new.settled() or any(not f.name.startswith(TAKEN) for f in new.batches()):
-            continue
-        rows = theirs.stored(old, slices).rows
-        for number, members in slices.members.items():
-            settled = [i for i in members if i in rows and rows[i].status is not Status.FAILED]
-            file = new.path / "pass-0000" / f"{TAKEN}{number:05d}.parquet"
-            if settled and not file.exists():
+        rows, known = theirs.stored(old, slices).rows, ours.stored(new).rows
+        for members in slices.members.values():
+            settled = [
+                i
+                for i in members
+                if i in wanted
+                and i not in known
+                and i in rows
+                and rows[i].status is not Status.FAILED
+            ]
+            if settled:
+                file = new.path / "pass-0000" / f"{TAKEN}{content_id(*settled)}.parquet"
                 write_table(file, table_of(rows, settled), row_group_size=ROWS_PER_ROW_GROUP)

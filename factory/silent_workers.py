@@ -5,8 +5,8 @@ nothing else run, stays silent; its process is killed on its node, and its batch
 """
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -17,15 +17,19 @@ from workers.process import Process
 ANSWER_TIMEOUT_S = 30.0
 MAX_PAUSE_S = 30.0
 """Between two looks."""
+PATIENCE_S = 5.0
+"""With a look that waits for an answer, when the block is left."""
 
 
 @contextmanager
-def silent_workers_end(tally: Any, timeout_s: float) -> Iterator[None]:
+def silent_workers_end(
+    tally: Any, timeout_s: float, *, patience_s: float = PATIENCE_S
+) -> Iterator[None]:
     """Inside, a worker that was silent for so long is ended; `tally` is the actor they report to.
 
     It has to be silent in two looks, so that a tally which was held up itself hears them first.
     """
-    with beside("silent-workers", partial(_look, tally, timeout_s)):
+    with beside("silent-workers", partial(_look, tally, timeout_s), patience_s=patience_s):
         yield
 
 
@@ -36,11 +40,23 @@ def _look(tally: Any, timeout_s: float, stop: threading.Event) -> None:
     while not stop.wait(min(timeout_s / 4, MAX_PAUSE_S)):
         try:
             silent = set(ray.get(tally.silent.remote(timeout_s), timeout=ANSWER_TIMEOUT_S))
-            for process in silent & before:
-                _end(process, timeout_s)
-        except ray.exceptions.RayError:  # the node is lost, or the stage ends: nothing to do here
+        except ray.exceptions.RayError:  # the stage ends: nothing to do here
             continue
+        end_all(silent & before, partial(_end, timeout_s=timeout_s), stop)
         before = silent
+
+
+def end_all(
+    processes: Iterable[Process], end: Callable[[Process], object], stop: threading.Event
+) -> None:
+    """Until `stop` is set; one whose node is lost is gone already and keeps no other alive."""
+    import ray
+
+    for process in processes:
+        if stop.is_set():
+            return
+        with suppress(ray.exceptions.RayError):
+            end(process)
 
 
 def _end(process: Process, timeout_s: float) -> None:

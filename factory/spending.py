@@ -9,16 +9,22 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from factory.stage_folder import StageFolder
+from factory.watching.reader import StageReader, StageReading
+from factory.watching.stage_run import StageRun
 from schemas.files import listed, make_folder, read_bytes, write_atomically
 from workers.beside import beside
-from workers.tally import WorkerCounts, engine_summary
+from workers.tally import WorkerCounts, engine_summary, sum_counts
 
 WRITE_INTERVAL_S = 20.0
+ANSWER_TIMEOUT_S = 60.0
+"""For a count."""
+LAST_ANSWER_S = 5.0
+"""For the last count of a run that ends by an error, and for a count under way when any ends."""
 
 
 def spent(stage: StageFolder) -> dict[str, float]:
@@ -32,39 +38,49 @@ def spent(stage: StageFolder) -> dict[str, float]:
 @contextmanager
 def spending(
     stage: StageFolder,
-    counts: Callable[[], WorkerCounts],
+    run: StageRun,
+    workers: Callable[[float], Mapping[str, WorkerCounts]],
     *,
     interval_s: float = WRITE_INTERVAL_S,
+    patience_s: float = LAST_ANSWER_S,
 ) -> Iterator[None]:
-    """Inside, what `counts` says is kept as this run's; once more when the block is left.
+    """Inside, what `workers` says is kept as this run's; once more when the block is left. It is
+    told how many seconds it may take.
 
     When an error ends the block, a count or a file that cannot be had hides it not.
     """
     file = stage.costs / f"{uuid.uuid4().hex}.json"
     began_s = time.monotonic()
+    reader = StageReader(run)
 
-    def keep() -> None:
+    def keep(found: Mapping[str, WorkerCounts]) -> None:
         seconds = time.monotonic() - began_s
-        write_atomically(file, json.dumps({"seconds": seconds, **_plain(counts())}) + "\n")
+        spent_now = {"seconds": seconds, **_plain(reader.take(found))}
+        write_atomically(file, json.dumps(spent_now) + "\n")
 
     def follow(stop: threading.Event) -> None:
         while not stop.wait(interval_s):
             with suppress(Exception):  # the cluster or the storage may be away; the next one tells
-                keep()
+                found = workers(ANSWER_TIMEOUT_S)
+                if not stop.is_set():  # else the last count may be there already
+                    keep(found)
 
     make_folder(stage.costs)
     try:
-        with beside("spending", follow):
+        with beside("spending", follow, patience_s=patience_s):
             yield
     except BaseException:
         with suppress(Exception):
-            keep()
+            keep(workers(LAST_ANSWER_S))
         raise
-    keep()
+    keep(workers(ANSWER_TIMEOUT_S))
 
 
-def _plain(counts: WorkerCounts) -> dict[str, Any]:
+def _plain(reading: StageReading) -> dict[str, Any]:
+    counts = sum_counts(list(reading.workers.values()))
     return {
+        "engine_s": reading.status.engine_s,
+        "gpu_s": reading.status.gpu_s,
         "num_ok": counts.num_ok,
         "num_dropped": counts.num_dropped,
         "num_failed": counts.num_failed,

@@ -35,6 +35,10 @@ NO_PROGRESS_S = 6 * 3600.0
 problems of many long rollouts may take an engine longer, and so may waiting for nodes."""
 
 
+TRIES_PER_ENGINE = 4
+"""Starts in vain, for each engine but one, with none between them that comes up."""
+
+
 class EnginesLost(InputError):
     """An engine did not start, or died more often than Ray replaces a worker."""
 
@@ -82,7 +86,7 @@ def run_stage(
     if not pending:
         return
     placed = room_for(section)
-    _set_up(ray.data.DataContext.get_current())
+    _set_up(ray.data.DataContext.get_current(), section.max_engines)
     folder = stage.open_pass()
     check_nodes(section, placed, folder)
     groups = _read(pending, {"num_cpus": 0.1, **task_options(cluster_nodes())})
@@ -99,7 +103,9 @@ def run_stage(
             ).materialize()
     except ray.exceptions.ActorDiedError as error:
         what = "did not start" if "creation task" in str(error) else "died again and again"
-        raise EnginesLost(f"the engine for {section.model} {what}: {_cause(str(error))}") from error
+        raise EnginesLost(
+            f"the engine for {section.model} {what}{_node_in(str(error))}: {_cause(str(error))}"
+        ) from error
     except ray.exceptions.RayTaskError as error:
         if (told := _as_told(error.cause, folder)) is None:
             raise
@@ -111,9 +117,14 @@ def run_stage(
         ) from error
 
 
-def _set_up(context: Any) -> None:
-    """A batch may take hours, and what a worker says of storage has to arrive as it was raised."""
+def _set_up(context: Any, num_engines: int) -> None:
+    """A batch may take hours, and what a worker says of storage has to arrive as it was raised.
+
+    Of several engines one may be on a broken GPU, where it fails before the others are up. A single
+    one that does not start is an error at once.
+    """
     context.execution_no_progress_timeout_s = NO_PROGRESS_S
+    context.max_consecutive_actor_init_deaths = TRIES_PER_ENGINE * (num_engines - 1)
     context.raise_original_map_exception = True
 
 
@@ -163,6 +174,12 @@ def _rows_of(files: pa.Table) -> Iterator[pa.Table]:
         wanted = table.filter(pa.array([i in ids for i in table["problem_id"].to_pylist()]))
         for start in range(0, len(wanted), ROWS_READ_TOGETHER):
             yield wanted.slice(start, ROWS_READ_TOGETHER)
+
+
+def _node_in(text: str) -> str:
+    """Where the actor was, as Ray writes it before a traceback."""
+    found = re.search(r"\bip[=:] ?([\w.:]*\w)", text)
+    return f" on node {found[1]}" if found else ""
 
 
 def _cause(text: str) -> str:

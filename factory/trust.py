@@ -13,7 +13,7 @@ CODE_ARGS = frozenset(
         # names of classes and files that vLLM imports
         "worker_cls", "worker_extension_cls", "scheduler_cls", "logits_processors",
         "model_class_overrides", "reasoning_parser_plugin", "io_processor_plugin",
-        "kv_transfer_config", "ec_transfer_config", "weight_transfer_config",
+        "kv_transfer_config", "ec_transfer_config", "ec_manager_config", "weight_transfer_config",
         "kv_connector_module_path", "compilation_config", "additional_config",
         "logging_config", "log_config_file", "profiler_config",
     }
@@ -60,5 +60,13 @@ def _code_args(arguments: Any, prefix: str = "") -> Iterator[str]:
 def _is_code(name: str, value: Any) -> bool:
     if value in (None, False, [], {}):
         return False
-    is_backend = name == "distributed_executor_backend"
-    return name in CODE_ARGS or (is_backend and value not in BACKENDS)
+    match name:
+        case "distributed_executor_backend":
+            return value not in BACKENDS
+        case "method" | "spec_method":  # of speculative decoding
+            return bool(value == "custom_class")
+        case "model" | "spec_model":  # a draft's; vLLM imports a name like module.Class
+            return isinstance(value, str) and "." in value and "/" not in value
+        case "load_format":  # unpickles what the process behind a socket sends
+            return bool(value == "ipc_cache")
+    return name in CODE_ARGS

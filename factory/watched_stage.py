@@ -1,6 +1,7 @@
 """One stage while it is watched: begun again where engines are lost, its counters kept."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -10,19 +11,20 @@ from factory.engine_actors import beside_the_driver, cluster_nodes
 from factory.job_stages import Stage
 from factory.placement import num_gpus
 from factory.silent_workers import silent_workers_end
-from factory.spending import spending, spent
+from factory.spending import ANSWER_TIMEOUT_S, spending, spent
 from factory.stages import EnginesLost, OpenerOf, pending_problems, run_stage
 from factory.stored import Row, StoredRows
 from factory.watching.events import event
 from factory.watching.stage_run import StageRun, Watch
 from schemas.manifest import Manifest
+from schemas.records import Status
 from workers.tally import Tally, WorkerCounts
 
 MAX_BARREN = 3
-"""A stage that worked is begun again when it loses engines, so often without a row in between."""
+"""A stage of which an engine has started is begun again when it loses engines, so often without a
+row in between."""
 PAUSE_S = 20.0
 """Before that, times the number of barren attempts: memory is freed, a network comes back."""
-ANSWER_TIMEOUT_S = 60.0
 
 
 def run_watched(
@@ -35,12 +37,14 @@ def run_watched(
 ) -> Manifest:
     """One stage over these rows; `stored` is up to date with it afterwards.
 
-    The manifest has its counters, those of earlier runs in them, killed ones too.
+    The manifest has its counters, those of earlier runs in them, killed ones too. Problems count by
+    what became of them in the end: one that failed and was done again has not failed.
     """
     import ray
 
     pending = pending_problems(source, stored.rows)
     if pending:
+        before = spent(stage.folder)
         tally: Any = ray.remote(num_cpus=0)(Tally).options(**beside_the_driver()).remote()
         run = StageRun(
             name=stage.name,
@@ -50,23 +54,37 @@ def run_watched(
             num_engines=stage.section.max_engines,
             min_engines=stage.section.min_engines,
             num_gpus=num_gpus(stage.section, cluster_nodes()),
+            engine_s_before=before.get("engine_s", 0.0),
+            gpu_s_before=before.get("gpu_s", 0.0),
         )
         with (
-            spending(stage.folder, partial(_total, tally)),
+            spending(stage.folder, run, partial(_by_worker, tally)),
             watch(run),
             silent_workers_end(tally, stage.section.hang_timeout_s),
         ):
             _run_until_stored(stage, pending, stored, tally, opener)
     if counters := spent(stage.folder):
+        counters |= _outcomes(stored.rows)
         manifest = replace(manifest, stages={**manifest.stages, stage.name: counters})
     return manifest
 
 
-def _total(tally: Any) -> WorkerCounts:
+def _by_worker(tally: Any, timeout_s: float) -> dict[str, WorkerCounts]:
     import ray
 
-    total: WorkerCounts = ray.get(tally.total.remote(), timeout=ANSWER_TIMEOUT_S)
-    return total
+    workers: dict[str, WorkerCounts] = ray.get(tally.by_worker.remote(), timeout=timeout_s)
+    return workers
+
+
+def _outcomes(rows: Mapping[str, Row]) -> dict[str, int]:
+    found = Counter(row.status for row in rows.values())
+    return {f"num_{status}": found[status] for status in Status}
+
+
+def _some_started(tally: Any) -> bool:
+    import ray
+
+    return bool(ray.get(tally.num_workers.remote(), timeout=ANSWER_TIMEOUT_S))
 
 
 def _run_until_stored(
@@ -76,7 +94,7 @@ def _run_until_stored(
     tally: Any,
     opener: OpenerOf | None,
 ) -> None:
-    """Engines that do not start at all are an error at once: more of the same would not help."""
+    """Where no engine has started it is an error at once: more of the same would not help."""
     left, num_barren, has_worked = pending, 0, False
     while left:
         try:
@@ -94,7 +112,7 @@ def _run_until_stored(
             stored.look()
             before, left = left, pending_problems(left, stored.rows)
             is_barren = len(left) == len(before)
-            has_worked = has_worked or not is_barren
+            has_worked = has_worked or not is_barren or _some_started(tally)
             num_barren = num_barren + 1 if is_barren else 0
             if not has_worked or num_barren > MAX_BARREN:
                 raise

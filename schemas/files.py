@@ -93,12 +93,19 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Readers see the old content or the new one, also after a crash."""
+    """Readers see the old content or the new one, also after a crash.
+
+    A link stays and its file is written. Raises PermissionError for what is there and no regular
+    file: a rename would put one in the place of a device or a pipe.
+    """
     data = content.encode() if isinstance(content, str) else content
     if not is_local(path):
         with storage_errors(path):
             file_system(path).pipe_file(remote_key(path), data)
         return
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if path.exists() and not path.is_file():
+        raise PermissionError(errno.EACCES, "Is no regular file and stays", str(path))
     make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
     try:

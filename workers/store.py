@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 
@@ -19,6 +20,7 @@ from schemas.ids import content_id
 PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 """Between two attempts, before the job ends: the rollouts of a batch are dear, and network file
 systems come back."""
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -42,16 +44,16 @@ def check_there(folder: Path) -> None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
 
 
-async def patiently(write: Callable[[], object], pauses_s: Sequence[float] = PAUSES_S) -> None:
-    """Calls `write` in a thread until it succeeds; raises what it raised after the last pause."""
+async def patiently(call: Callable[[], T], pauses_s: Sequence[float] = PAUSES_S) -> T:
+    """What `call` returns, in a thread, tried until it succeeds; raises what it raised after the
+    last pause."""
     for pause_s in pauses_s:
         try:
-            await asyncio.to_thread(write)
-            return
+            return await asyncio.to_thread(call)
         except OSError as error:
-            log.warning("cannot store a batch, trying again in %g s: %s", pause_s, error)
+            log.warning("storage refuses, trying again in %g s: %s", pause_s, error)
         await asyncio.sleep(pause_s)
-    await asyncio.to_thread(write)
+    return await asyncio.to_thread(call)
 
 
 def batch_id(table: pa.Table) -> str:

@@ -1,21 +1,55 @@
 """Finding the group that kills engines: deaths are written down, suspects work alone.
 
 Before a batch starts it leaves a mark, and removes it when it ends. A mark left by a worker that
-is gone is a death in which the batch may have had its part. After `DEATHS_TO_SUSPECT` of them its
-groups run one at a time while nothing else runs, each with a mark of its own; a group whose worker
-dies `DEATHS_TO_FAIL` times while it is alone fails.
+is gone is a death in which the batch may have had its part: the engine's where the worker has
+written that beside the mark, else the worker's, by a crash in its own process as well as by a node
+that was taken back. After `DEATHS_TO_SUSPECT` of either kind the batch's groups run one at a time
+while nothing else runs, each with a mark of its own. A group fails over which, while it was alone,
+`ENGINES_TO_FAIL` engines died or, as most workers go for reasons of their own, `DEATHS_TO_FAIL`
+of both kinds came together.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from schemas.files import is_local, listed, make_folder, remove, write_atomically
 from schemas.ids import content_id
+from workers.store import patiently
 
 DEATHS_TO_SUSPECT = 2
-DEATHS_TO_FAIL = 2
+ENGINES_TO_FAIL = 2
+DEATHS_TO_FAIL = 6
+ENGINE_DIED = ".engine-died"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deaths:
+    """What happened over one batch, or over one group while it was alone."""
+
+    num_engines: int
+    num_workers: int
+    """Without a word of the engine's."""
+
+    @property
+    def num_all(self) -> int:
+        return self.num_engines + self.num_workers
+
+    @property
+    def are_suspicious(self) -> bool:
+        return self.num_all >= DEATHS_TO_SUSPECT
+
+    @property
+    def are_too_many(self) -> bool:
+        return self.num_engines >= ENGINES_TO_FAIL or self.num_all >= DEATHS_TO_FAIL
+
+    def __str__(self) -> str:
+        engines = [f"the engine died {self.num_engines} times"] if self.num_engines else []
+        workers = [f"{self.num_workers} workers were lost"] if self.num_workers else []
+        return f"{' and '.join(engines + workers)} while this problem ran alone"
 
 
 class Suspects:
@@ -24,14 +58,25 @@ class Suspects:
     def __init__(self, folder: Path, incarnation: str) -> None:
         self._folder = folder
         self._incarnation = incarnation
+        self._marks: set[Path] = set()
         self._changed = asyncio.Condition()
         self._num_together = 0
         self._is_one_alone = False
 
-    async def num_deaths(self, name: str) -> int:
-        """How many workers died while this was running."""
-        marks = await asyncio.to_thread(listed, self._folder, f"{_safe(name)}.*")
-        return sum(mark.suffix != f".{self._incarnation}" for mark in marks)
+    async def deaths(self, name: str) -> Deaths:
+        """Of other workers, while this was running."""
+        marks = await patiently(partial(listed, self._folder, f"{_safe(name)}.*"))
+        engines = {mark.stem for mark in marks if mark.suffix == ENGINE_DIED}
+        workers = {mark.name for mark in marks if mark.suffix != ENGINE_DIED} - engines
+        ours = f"{_safe(name)}.{self._incarnation}"
+        return Deaths(num_engines=len(engines - {ours}), num_workers=len(workers - {ours}))
+
+    async def engine_died(self) -> None:
+        """Writes it beside the marks of all that was running; where that fails the worker is
+        counted as lost."""
+        for mark in list(self._marks):
+            with suppress(OSError):
+                await asyncio.to_thread(_leave, mark.with_name(mark.name + ENGINE_DIED))
 
     @asynccontextmanager
     async def together(self, name: str) -> AsyncIterator[None]:
@@ -65,18 +110,22 @@ class Suspects:
     async def _marked(self, name: str) -> AsyncIterator[None]:
         """The mark goes when the body ends well, and stays when it raises."""
         mark = self._folder / f"{_safe(name)}.{self._incarnation}"
-        await asyncio.to_thread(make_folder, self._folder)
-        await asyncio.to_thread(_leave, mark)
+        await patiently(partial(_leave, mark))
+        self._marks.add(mark)
         yield
+        self._marks.discard(mark)
         await asyncio.to_thread(self._remove_marks, name)
 
     def _remove_marks(self, name: str) -> None:
-        for left in listed(self._folder, f"{_safe(name)}.*"):
-            remove(left)
+        """What it ran is not stored yet and must not be lost over a mark that stays."""
+        with suppress(OSError):
+            for left in listed(self._folder, f"{_safe(name)}.*"):
+                remove(left)
 
 
 def _leave(mark: Path) -> None:
     """Not synced: it has to outlive the process, not the machine."""
+    make_folder(mark.parent)
     if is_local(mark):
         mark.touch()
     else:

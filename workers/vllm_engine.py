@@ -6,8 +6,6 @@ import time is set just before. Whatever the user has set stays.
 
 import atexit
 import copy
-import dataclasses
-import difflib
 import gc
 import os
 import tempfile
@@ -16,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from workers.engine import Engine
+from workers.engine_args import unknown, world_size
 from workers.scratch import Scratch
 from workers.shared_memory import recording
 from workers.vllm_counters import Counters, counting_logger
@@ -152,24 +151,14 @@ def cpu_arguments(model: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def gpu_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
     """`given`, with a backend of vLLM's own: left to itself it takes Ray inside a Ray actor."""
-    num_gpus = given.get("tensor_parallel_size", 1) * given.get("pipeline_parallel_size", 1)
-    backend = {"distributed_executor_backend": "uni" if num_gpus == 1 else "mp"}
+    backend = {"distributed_executor_backend": "uni" if world_size(given) == 1 else "mp"}
     return DEFAULTS | backend | dict(given)
 
 
 def check_names(given: Mapping[str, Any]) -> None:
     """Raises ValueError for an argument that vLLM does not have, or that is set by us."""
-    from vllm.engine.arg_utils import EngineArgs
-
-    ours = {"model", "disable_log_stats"}
-    known = {field.name for field in dataclasses.fields(EngineArgs)} - ours
-    for name in given:
-        if name in ours:
-            raise ValueError(f"engine argument {name!r} is set by us: leave it out")
-        if name not in known:
-            near = difflib.get_close_matches(name, known)
-            hint = f"; did you mean {' or '.join(near)}?" if near else ""
-            raise ValueError(f"vLLM has no engine argument {name!r}{hint}")
+    if found := unknown(given):
+        raise ValueError(found)
 
 
 def find_device(device: Device) -> Literal["cpu", "gpu"]:

@@ -25,13 +25,13 @@ from workers.engine import Engine, EngineDead
 from workers.process import Process
 from workers.program import Program
 from workers.store import batch_id, check_there, patiently, write_groups
-from workers.suspects import DEATHS_TO_FAIL, DEATHS_TO_SUSPECT, Suspects
+from workers.suspects import Suspects
 from workers.tally import MAX_RECENT, FailedGroup, WorkerCounts
 
 ENGINE_DEAD_EXIT_CODE = 17
 REPORT_INTERVAL_S = 0.5
 LAST_WORDS_S = 2.0
-"""A worker whose engine died waits at most so long until that is known."""
+"""A worker whose engine died waits at most so long until that is known and written down."""
 MAX_REASON_CHARS = 500
 ATTEMPTS = "attempts"
 RETURNED = ["problem_id", "status"]
@@ -105,12 +105,12 @@ class EngineWorker:
 
     async def _stored_batch(self, batch: pa.Table) -> pa.Table:
         if self._suspects is None:
-            await asyncio.to_thread(check_there, self._folder)
+            await patiently(partial(check_there, self._folder))
             self._suspects = Suspects(self._folder / ATTEMPTS, self._incarnation)
             self._admission = Admission(self._engine)
         stored = self._folder / f"{batch_id(batch)}.parquet"
-        with suppress(FileNotFoundError):  # also where its slice was settled meanwhile
-            return await asyncio.to_thread(read_table, stored, columns=RETURNED)
+        if (known := await patiently(partial(_returned, stored))) is not None:
+            return known
         groups = [from_row(ProblemGroup, row) for row in batch.to_pylist()]
         try:
             found = await self._batch(batch_id(batch), groups)
@@ -127,7 +127,7 @@ class EngineWorker:
     async def _batch(self, name: str, groups: list[ProblemGroup]) -> list[ProblemGroup]:
         """Runs a batch beside others, or group by group if engines died over it."""
         assert self._suspects is not None
-        if await self._suspects.num_deaths(name) < DEATHS_TO_SUSPECT:
+        if not (await self._suspects.deaths(name)).are_suspicious:
             async with self._suspects.together(name):
                 return await asyncio.gather(*(self._run(group) for group in groups))
         return [await self._suspect(group) for group in groups]
@@ -135,10 +135,9 @@ class EngineWorker:
     async def _suspect(self, group: ProblemGroup) -> ProblemGroup:
         assert self._suspects is not None
         name = f"alone {group.problem_id}"
-        deaths = await self._suspects.num_deaths(name)
-        if deaths >= DEATHS_TO_FAIL:
-            reason = f"EngineDead: the engine died {deaths} times while it ran this problem alone"
-            return replace(group, status=Status.FAILED, reason=reason)
+        deaths = await self._suspects.deaths(name)
+        if deaths.are_too_many:
+            return replace(group, status=Status.FAILED, reason=f"EngineDead: {deaths}")
         async with self._suspects.alone(name):
             return await self._run(group)
 
@@ -198,8 +197,18 @@ class EngineWorker:
         return self._tally.report.remote(self._incarnation, counts)
 
     async def _last_words(self, death: str) -> None:
+        assert self._suspects is not None
+        words = [asyncio.ensure_future(self._suspects.engine_died())]
         if (sent := self._report(death)) is not None:
-            await asyncio.wait([asyncio.ensure_future(_until(sent))], timeout=LAST_WORDS_S)
+            words.append(asyncio.ensure_future(_until(sent)))
+        await asyncio.wait(words, timeout=LAST_WORDS_S)
+
+
+def _returned(file: Path) -> pa.Table | None:
+    """What was said of a batch that is stored; `None` also where its slice was settled since."""
+    with suppress(FileNotFoundError):
+        return read_table(file, columns=RETURNED)
+    return None
 
 
 async def _until(sent: Any) -> Any:

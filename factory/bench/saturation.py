@@ -84,7 +84,7 @@ def run_program(program: Program, source: list[Path], folder: Path, job: Job) ->
     """Runs one stage on the job's completer, on a Ray of its own."""
     import ray
 
-    with open_cluster():
+    with open_cluster(job.engine_cpus):
         tally = ray.remote(num_cpus=0)(Tally).remote()
         run_stage(
             pending=rows_in(source),

@@ -7,6 +7,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from factory.watching.secrets import without_secrets
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -41,6 +43,6 @@ def say(line: str) -> None:
 
 
 def print_error(message: str) -> None:
-    """One line on the error stream."""
-    line = " ".join(message.split("\n"))
+    """One line on the error stream, without secrets."""
+    line = " ".join(without_secrets(message).split("\n"))
     err.print(f"[red]error:[/] {escape(line)}", soft_wrap=True, highlight=False)

@@ -66,7 +66,7 @@ def submit(
             out.print(f"sent {one.field}: {one.source.name}", highlight=False, markup=False)
         out.print(f"started {sent.job_id}", highlight=False)
     if follow:
-        _follow(client, sent.job_id)
+        follow_job(client, sent.job_id)
     else:
         out.print(f"follow it by: prm-factory logs {sent.job_id} --follow", highlight=False)
 
@@ -122,7 +122,7 @@ def logs(
 
     client = connect(address)
     if follow:
-        _follow(client, job_id)
+        follow_job(client, job_id)
     else:
         out.print(logs_of(client, job_id), highlight=False, markup=False, soft_wrap=True)
 
@@ -137,8 +137,8 @@ def stop(job_id: JobId, address: Address = None) -> None:
     out.print(f"{job_id} {state.status}", highlight=False)
 
 
-def _follow(client: Any, job_id: str) -> None:
-    """Leaves with 1 when the job failed. Ctrl-C ends the looking, not the job."""
+def follow_job(client: Any, job_id: str) -> None:
+    """Leaves with 1 unless the job succeeded. Ctrl-C ends the looking, not the job."""
     from factory.submission.jobs import follow as run
 
     def write(text: str) -> None:
@@ -148,8 +148,14 @@ def _follow(client: Any, job_id: str) -> None:
         state = run(client, job_id, write)
     except KeyboardInterrupt:
         out.print(f"{os.linesep}{job_id} goes on: prm-factory logs {job_id} --follow")
-        return
+        raise typer.Exit(1) from None
     out.print(f"{job_id} {state.status}", highlight=False)
-    if state.status == "FAILED":
+    if state.status == "SUCCEEDED":
+        return
+    if not state.is_over:
+        print_error(f"the log was cut, the job goes on: prm-factory logs {job_id} --follow")
+    elif state.status == "STOPPED":
+        print_error("somebody stopped the job: submit it again to go on")
+    else:
         print_error(state.message)
-        raise typer.Exit(1)
+    raise typer.Exit(1)

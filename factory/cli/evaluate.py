@@ -33,6 +33,9 @@ def evaluate(
     labels_format: Annotated[
         str | None, typer.Option(help="Of --labels, where it is not guessed: rlhflow, ...")
     ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Of datasets on the Hub; by default every split.")
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only the first rows of each benchmark.")
     ] = None,
@@ -73,6 +76,13 @@ def evaluate(
     ] = None,
     separator: Annotated[
         str | None, typer.Option(help="The layout's, if not its own.", rich_help_panel=SCORING)
+    ] = None,
+    system: Annotated[
+        str | None,
+        typer.Option(
+            help="System text, if not prm.json's or the published one; '' sends none.",
+            rich_help_panel=SCORING,
+        ),
     ] = None,
     trust_remote_code: Annotated[
         bool,
@@ -123,6 +133,7 @@ def evaluate(
         labels_format=labels_format,
         prmbench=prmbench,
         limit=limit,
+        split=split,
     )
     if inputs.is_empty:
         inputs = toy_inputs(limit)
@@ -139,7 +150,9 @@ def evaluate(
         sampling=Sampling(temperature=temperature, max_tokens=max_tokens),
         seed=seed,
         engine_args=_engine_args(engine_args),
-        layout=_layout(layout, separator),
+        layout=layout,
+        separator=separator,
+        system=system,
         trust_remote_code=trust_remote_code,
         unsafe_sandbox=unsafe_sandbox,
     )
@@ -174,11 +187,3 @@ def _engine_args(text: str | None) -> dict[str, Any] | None:
     if not isinstance(found, dict):
         raise InputError(f"--engine-args {text!r} is no mapping: write '{{name: value}}'")
     return found
-
-
-def _layout(name: str | None, separator: str | None) -> Any:
-    from factory.training.layouts import EXTRA_0, layout_named
-
-    if name is None and separator is None:
-        return None
-    return layout_named(name or EXTRA_0, separator=separator)

@@ -22,7 +22,9 @@ def train(
     part: Annotated[
         str | None, typer.Option(help="data, consensus or rationales; by default as --kind needs.")
     ] = None,
-    split: Annotated[str, typer.Option(help="Of a dataset on the Hub.")] = "train",
+    split: Annotated[
+        str, typer.Option(help="Of a dataset on the Hub, or of files named so.")
+    ] = "train",
     layout: Annotated[str, typer.Option(help="extra_0 (Qwen2.5-Math-PRM's) or trl.")] = "extra_0",
     separator: Annotated[
         str | None, typer.Option(help="One token at the end of each step; by default the layout's.")
@@ -67,6 +69,7 @@ def train(
     weight_decay: Annotated[float, typer.Option(min=0)] = 0.0,
     lora_rank: Annotated[int, typer.Option(min=0, help="0 trains all weights.")] = 0,
     lora_alpha: Annotated[int | None, typer.Option(help="By default half the rank.")] = None,
+    device: Annotated[str, typer.Option(help="auto, or cpu in any case.")] = "auto",
     bf16: Annotated[bool | None, typer.Option(help="By default where the GPU can.")] = None,
     gradient_checkpointing: Annotated[
         bool, typer.Option(help="Less memory, a third more time.")
@@ -116,6 +119,7 @@ def train(
             weight_decay=weight_decay,
             lora_rank=lora_rank,
             lora_alpha=lora_alpha,
+            device=device,
             bf16=bf16,
             gradient_checkpointing=gradient_checkpointing,
             streaming=streaming,

@@ -2,11 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from factory.core.answers import extract_answer
+from factory.errors import shortened
 from factory.evaluation.files import PlacedRow
 from factory.scorers.scorer import SolutionText
 from schemas.interchange import processbench
@@ -109,6 +110,25 @@ def best_of_row(row: PlacedRow) -> BestOfRow:
         reference_answer=reference,
         solutions=solutions,
     )
+
+
+def distinct_problems() -> Callable[[PlacedRow], BestOfRow]:
+    """Reads the rows of a benchmark by `best_of_row`.
+
+    Raises ValueError for a problem that an earlier row has: it would count as two.
+    """
+    places: dict[str, str] = {}
+
+    def read(row: PlacedRow) -> BestOfRow:
+        found = best_of_row(row)
+        if (place := places.setdefault(found.problem_id, row.place)) != row.place:
+            raise ValueError(
+                f"problem {shortened(found.problem_id)!r} stands at {place} already: put all its "
+                "solutions into one row"
+            )
+        return found
+
+    return read
 
 
 def prmbench_row(row: PlacedRow) -> PrmBenchRow:

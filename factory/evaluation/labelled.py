@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from factory.errors import InputError, shortened
-from factory.evaluation.files import PlacedRow, placed_rows
+from factory.evaluation.files import PlacedRow, no_splits, placed_rows
 from factory.report.show import open_dataset, published_rows
 from factory.scorers.scorer import SolutionText
 from schemas.interchange.formats import NAMES, Format, format_named
@@ -38,7 +38,11 @@ class Labelled:
 
 
 def read_labelled(
-    source: str, format_name: str | None = None, *, limit: int | None = None
+    source: str,
+    format_name: str | None = None,
+    *,
+    limit: int | None = None,
+    split: str | None = None,
 ) -> Labelled:
     """The solutions that have a label, from a job's or dataset's folder, from files, or the Hub.
 
@@ -48,7 +52,7 @@ def read_labelled(
     known = None if format_name is None else _format(format_name)
     found: list[LabelledRow] = []
     skipped: Counter[str] = Counter()
-    for row in _rows(source):
+    for row in _rows(source, split):
         if limit is not None and len(found) >= limit:
             break
         known = known or _guessed(row)
@@ -76,11 +80,13 @@ def read_labelled(
     return Labelled(rows=tuple(found), skipped=dict(skipped.most_common()))
 
 
-def _rows(source: str) -> Iterable[PlacedRow]:
+def _rows(source: str, split: str | None) -> Iterable[PlacedRow]:
     path = Path(source)
     if path.is_dir() and any((path / place / MANIFEST).is_file() for place in ("", "dataset")):
+        if split is not None:
+            raise no_splits(source)
         return _published(path)
-    return placed_rows(source)
+    return placed_rows(source, split)
 
 
 def _published(folder: Path) -> Iterator[PlacedRow]:

@@ -21,6 +21,8 @@ class EvalInputs:
     prmbench: str | None = None
     limit: int | None = None
     """Take only the first rows of each."""
+    split: str | None = None
+    """Of the datasets on the Hub; `None` is all of them."""
 
     @property
     def is_empty(self) -> bool:

@@ -64,8 +64,10 @@ class BackgroundPush:
         return self._state
 
     def finish(self, waiting: Callable[[PushState], object] = lambda state: None) -> PushState:
-        """Says that the folder is final, and waits while shards still go.
+        """Says that the folder is final, and waits for the end of the push.
 
+        It leaves earlier where no shard has gone for `Rhythm.patience_s` and the Hub has to be
+        waited for again; an upload is waited for however long it takes.
         `waiting` gets the state when that takes longer than a moment, and again when it tells of
         other shards or another error.
         """
@@ -80,7 +82,8 @@ class BackgroundPush:
                 waiting(state)
             if self._state.pushed != seen.pushed:
                 seen, since_s = self._state, time.monotonic()
-            if time.monotonic() - since_s > self._rhythm.patience_s:
+            is_waiting = (state.next_try or 0.0) > time.time() and state.last_error is not None
+            if is_waiting and time.monotonic() - since_s > self._rhythm.patience_s:
                 break
         return self._state
 

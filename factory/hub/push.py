@@ -162,6 +162,8 @@ class _Pusher:
         """Shards in commits that the Hub confirmed to this pusher."""
         self._there: set[str] | None = None
         """Shards that the repo was seen to hold; `None` before it was first seen."""
+        self._has_had_ours = False
+        """Ever. A repo that is gone then was taken away by somebody."""
         self._commits: list[float] = []
         self.state = PushState(repo_id=remote.repo_id)
 
@@ -169,7 +171,7 @@ class _Pusher:
         """Commits what is due; returns the seconds until something may be due again."""
         if self._there is not None and (delay := self._idle_delay(is_last)) > 0:
             return delay
-        tree = self._remote.read()
+        tree = self._remote.read(may_create=not self._has_had_ours)
         source = self._source(is_last)  # after the tree: its manifest knows what was committed
         if source is None:
             self._see(tree, there=(), missing=())
@@ -204,7 +206,7 @@ class _Pusher:
         return self._rhythm.commit_delay(missing, self._commits, self._now(), is_last=is_last)
 
     def _source(self, is_last: bool) -> Source | None:
-        """The folder; `None` while it has no shards.
+        """The folder; `None` while it has no shards. Those that the repo holds are not looked for.
 
         Raises InputError for what a final folder has to have, NotYet where it may still come.
         """
@@ -216,8 +218,9 @@ class _Pusher:
                     "format parquet first"
                 )
             return None
+        there = self._there or set()
         for shard in source.shards:
-            if not is_there(self._folder / shard.path):
+            if shard.path not in there and not is_there(self._folder / shard.path):
                 message = f"{self._folder} lists {shard.path}, which is not there"
                 raise InputError(message) if is_last else NotYet(message)
         return source
@@ -238,6 +241,7 @@ class _Pusher:
         if self._there is not None and seen - self._there:  # a commit whose answer was lost
             self._commits.append(self._now())
         self._there = seen
+        self._has_had_ours = self._has_had_ours or bool(seen)
         self.state = replace(self.state, head=tree.head, pushed=len(there), pending=len(missing))
 
     def _commit(
@@ -255,6 +259,7 @@ class _Pusher:
         self._sent |= paths
         assert self._there is not None
         self._there |= paths
+        self._has_had_ours = True
         self.state = replace(
             self.state,
             head=head,

@@ -92,11 +92,14 @@ class Remote:
         self._api = HfApi(endpoint=endpoint, token=token, library_name=CLIENT)
         disable_progress_bars()
 
-    def read(self) -> Tree:
-        """The tree at the head; the repo and the branch are made where they are absent."""
+    def read(self, *, may_create: bool = True) -> Tree:
+        """The tree at the head; an absent repo or branch is made.
+
+        Raises NotYet for it unless `may_create`.
+        """
         _rein_in_client()
         with _readable_answers():
-            head = self._head()
+            head = self._head(may_create)
             return Tree(head=head, files=self._files(head))
 
     def _files(self, revision: str) -> dict[str, RemoteFile]:
@@ -111,13 +114,20 @@ class Remote:
             if isinstance(entry, RepoFile)
         }
 
-    def _head(self) -> str:
+    def _head(self, may_create: bool) -> str:
         try:
             return self._revision_sha()
-        except RepositoryNotFoundError:
-            self._create_repo()
-        except RevisionNotFoundError:
-            self._create_branch()
+        except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+            if not may_create and error.response.status_code == 404:
+                raise NotYet(
+                    f"{self.repo_id} or its branch {self._revision} is gone, or this token may not "
+                    "see it any more; it is not made anew while a push runs: bring it back, or "
+                    "stop and start again for a new one"
+                ) from None
+            if isinstance(error, RepositoryNotFoundError):
+                self._create_repo()
+            else:
+                self._create_branch()
         try:
             return self._revision_sha()
         except RevisionNotFoundError:  # a new repo, and a branch other than main

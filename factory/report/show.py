@@ -15,6 +15,7 @@ from factory.core.labelers import RelativeProgress
 from factory.errors import InputError, shortened
 from factory.lease import LEASE
 from factory.report.audit import audit_line
+from factory.report.stage_lines import hours
 from factory.report.tables import duration, funnel_lines, percent, rationale_lines
 from schemas.files import listed
 from schemas.manifest import Manifest, read_manifest
@@ -216,7 +217,9 @@ def _stage_line(stage: dict[str, Any]) -> str:
     if not seconds:
         return "nothing to do"
     cached = percent(stage["num_cached_prompt_tokens"], stage["num_prompt_tokens"])
+    reserved = f", {hours(stage['engine_s'], stage['gpu_s'])}" if stage.get("engine_s") else ""
     return (
         f"{duration(seconds)}, {stage['num_finished']:,} completions, "
         f"{stage['num_generated_tokens'] / seconds:,.0f} tokens/s, {cached} of the prompts cached"
+        f"{reserved}"
     )

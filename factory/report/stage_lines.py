@@ -83,17 +83,26 @@ def _problems(stage: StageStatus) -> str:
 
 
 def cost(stage: StageStatus) -> str:
-    """What this run reserved and generated, and what it comes to if the rest costs the same."""
-    is_gpu = stage.gpu_s > 0
-    name, used = ("GPU", stage.gpu_s) if is_gpu else ("engine", stage.engine_s)
+    """What this run reserved and generated, what it comes to if the rest costs the same, and what
+    all runs have reserved."""
     parts = [
-        f"{used / HOUR_S:,.2f} {name}-hours",
+        hours(stage.engine_s, stage.gpu_s),
         f"{stage.engine.num_generated_tokens:,} tokens",
     ]
     if stage.state is State.RUNNING and stage.projected_tokens is not None:
-        hours = f"{stage.projected_gpu_s / HOUR_S:,.2f} and " if stage.projected_gpu_s else ""
-        parts.append(f"projected {hours}{stage.projected_tokens:,.0f}")
+        gpu_hours = f"{stage.projected_gpu_s / HOUR_S:,.2f} and " if stage.projected_gpu_s else ""
+        parts.append(f"projected {gpu_hours}{stage.projected_tokens:,.0f}")
+    if stage.engine_s_before:
+        engine_s = stage.engine_s_before + stage.engine_s
+        gpu_s = stage.gpu_s_before + stage.gpu_s
+        parts.append(f"{hours(engine_s, gpu_s)} over all runs")
     return ", ".join(parts)
+
+
+def hours(engine_s: float, gpu_s: float) -> str:
+    """Time that was reserved: of GPUs where there were any, else of engines."""
+    name, used_s = ("GPU", gpu_s) if gpu_s else ("engine", engine_s)
+    return f"{used_s / HOUR_S:,.2f} {name}-hours"
 
 
 def trouble_lines(stage: StageStatus) -> Iterator[str]:

@@ -81,6 +81,7 @@ class DiscriminativeScorer:
             "kind": "discriminative",
             "layout": layout.name,
             "separator": layout.separator,
+            "system": layout.system,
             **self._backend.describe(),
         }
 

@@ -176,13 +176,16 @@ class ChainForm:
             return Verification(reason=EMPTY)
         if drawn.finish_reason is not FinishReason.STOP:
             return Verification(reason=CUT)
-        reading = self.form.read(drawn.text, len(solution.steps))
+        text = prompt.prefix + drawn.text
+        reading = self.form.read(text, len(solution.steps))
         if reading.reason is not None:
             return Verification(reason=reading.reason)
-        judged = decisions_of(drawn.text)[: len(reading.verdicts)]
+        judged = decisions_of(text)[: len(reading.verdicts)]
+        decided = cut_after_last_decision(text)
+        end = text.index(decided) + len(decided)
         try:
-            scores = await _weighed(prompt, drawn.text, 0, judged, CORRECT, engine)
-            asked = f"{cut_after_last_decision(drawn.text)}\n{THOUGHTS_END}{QUESTION}"
+            scores = await _weighed(prompt, text, 0, judged, CORRECT, engine)
+            asked = f"{text[:end]}\n{THOUGHTS_END}{QUESTION}"
             weights = await engine.weigh(replace(prompt, prefix=asked), tuple(ANSWERS.values()))
         except PromptTooLong:
             return Verification(reason=TOO_LONG_FOR_TEACHER)

@@ -3,15 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from factory.core.sft import GENPRM_SYSTEM
 from factory.errors import InputError
 from factory.scorers.checkpoint import Checkpoint, not_loaded, open_checkpoint
 from factory.scorers.discriminative import DiscriminativeScorer, Head
 from factory.scorers.scorer import Scorer
 from factory.training.layouts import EXTRA_0, SEPARATORS, TRL, Layout, layout_named
-from factory.training.prm_file import DISCRIMINATIVE, GENERATIVE
+from factory.training.prm_file import DISCRIMINATIVE, GENERATIVE, PrmFile
 from schemas.generation import Sampling
 
 BACKENDS = ("auto", "transformers", "vllm")
@@ -30,7 +29,9 @@ def open_scorer(
     sampling: Sampling = SAMPLING,
     seed: int = 0,
     engine_args: Mapping[str, Any] | None = None,
-    layout: Layout | None = None,
+    layout: str | None = None,
+    separator: str | None = None,
+    system: str | None = None,
     trust_remote_code: bool = False,
     unsafe_sandbox: bool = False,
 ) -> Scorer:
@@ -38,9 +39,10 @@ def open_scorer(
 
     A discriminative model runs on transformers ("auto") or vLLM's pooling engine, a generative one
     on vLLM. `form`, `num_samples` and `sampling` are a generative model's; `form` is needed where
-    no prm.json names one, and makes a language model a generative PRM. `layout` is needed where a
-    discriminative model was trained on neither of the two that are known. Code that comes with a
-    checkpoint is run with `trust_remote_code` alone.
+    no prm.json names one, and makes a language model a generative PRM. `layout` and `separator`
+    are a discriminative model's. They and `system` ("" sends none) each stand in for what prm.json
+    says, or where there is none the published models. Code that comes with a checkpoint is run
+    with `trust_remote_code` alone.
 
     Raises InputError for what is no PRM, or cannot be run so.
     """
@@ -54,9 +56,12 @@ def open_scorer(
     if checkpoint.kind == GENERATIVE:
         if backend == "transformers":
             raise InputError(f"{model} is generative: it needs --backend vllm")
+        if layout is not None or separator is not None:
+            raise InputError(f"{model} is generative: it has neither layout nor separator")
         return _open_generative(
             checkpoint,
             form=form,
+            system=system,
             device=device,
             num_samples=num_samples,
             sampling=sampling,
@@ -73,6 +78,8 @@ def open_scorer(
         device=device,
         engine_args=engine_args,
         layout=layout,
+        separator=separator,
+        system=system,
         trust_remote_code=trust_remote_code,
     )
 
@@ -83,7 +90,9 @@ def _open_discriminative(
     backend: str,
     device: Literal["auto", "cpu", "gpu"],
     engine_args: Mapping[str, Any] | None,
-    layout: Layout | None,
+    layout: str | None,
+    separator: str | None,
+    system: str | None,
     trust_remote_code: bool,
 ) -> Scorer:
     tokenizer = _tokenizer(checkpoint, trust_remote_code)
@@ -91,7 +100,7 @@ def _open_discriminative(
     assert good_label is not None
     head = Head(
         model=checkpoint.model,
-        layout=layout or _layout(checkpoint, tokenizer),
+        layout=_layout(checkpoint, tokenizer, layout, separator, system),
         good_label=good_label,
     )
     head.layout.separator_id(tokenizer)  # before anything large is loaded
@@ -110,18 +119,34 @@ def _open_discriminative(
     return DiscriminativeScorer(head, tokenizer, loaded)
 
 
-def _layout(checkpoint: Checkpoint, tokenizer: Any) -> Layout:
-    """As prm.json says; else Qwen's where its separator is a token, else TRL's."""
+def _layout(
+    checkpoint: Checkpoint,
+    tokenizer: Any,
+    name: str | None,
+    separator: str | None,
+    system: str | None,
+) -> Layout:
+    """What is given, for the rest as prm.json says; without one Qwen's layout where its separator
+    is a token or another is given, else TRL's."""
     if checkpoint.prm is not None:
-        return checkpoint.prm.as_layout
-    has_extra_0 = SEPARATORS[EXTRA_0] in tokenizer.get_vocab()
-    return layout_named(EXTRA_0 if has_extra_0 else TRL)
+        found = checkpoint.prm.as_layout
+    else:
+        is_qwen = separator is not None or SEPARATORS[EXTRA_0] in tokenizer.get_vocab()
+        found = layout_named(EXTRA_0 if is_qwen else TRL)
+    if name not in (None, found.name):
+        found = layout_named(name)
+    if separator is not None:
+        found = replace(found, separator=separator)
+    if system and found.name == TRL:
+        raise InputError(f"the layout {TRL} has no system text: leave --system out")
+    return found if system is None else replace(found, system=system or None)
 
 
 def _open_generative(
     checkpoint: Checkpoint,
     *,
     form: str | None,
+    system: str | None,
     device: Literal["auto", "cpu", "gpu"],
     num_samples: int,
     sampling: Sampling,
@@ -142,6 +167,7 @@ def _open_generative(
     from factory.scorers.sandboxes import open_sandbox
     from workers.vllm_engine import open_engine
 
+    verify = verify_by(told, checkpoint.prm, sampling, system)
     sandbox = open_sandbox(told != "thinkprm", unsafe=unsafe_sandbox)
     try:
         engine = open_engine(checkpoint.model, device=device, engine_args=engine_args)
@@ -150,14 +176,16 @@ def _open_generative(
     return GenerativeScorer(
         engine,
         sandbox,
-        _verify(told, checkpoint, sampling),
+        verify,
         num_samples=num_samples,
         seed=seed,
         description={
             "model": checkpoint.model,
             "kind": GENERATIVE,
             "form": told,
+            "system": verify.system if told == "genprm" else verify.form.system,
             "backend": "vllm",
+            "engine_args": dict(engine_args or {}),
             "temperature": sampling.temperature,
             "max_tokens": sampling.max_tokens,
             "seed": seed,
@@ -165,17 +193,23 @@ def _open_generative(
     )
 
 
-def _verify(form: str, checkpoint: Checkpoint, sampling: Sampling) -> Any:
+def verify_by(form: str, prm: PrmFile | None, sampling: Sampling, system: str | None) -> Any:
+    """The form and its system text: the one given, else prm.json's. Without a prm.json a model is
+    asked as the published ones of its form are, and a critique as the factory's teachers."""
+    from factory.core.teachers.genprm import GenPrmForm
     from factory.core.teachers.thinkprm import ThinkPrmForm
     from factory.scorers.forms import ChainForm, ConversationForm, CritiqueForm
+    from factory.scorers.published import GENPRM_SYSTEM, PublishedThinkPrmForm
 
-    told = checkpoint.prm.system if checkpoint.prm else None
+    given = {} if system is None else {"system": system or None}
+    told = {} if prm is None else {"system": prm.system}
     if form == "critique":
-        return CritiqueForm(sampling=sampling)
+        critique = CritiqueForm(sampling=sampling)
+        return replace(critique, form=replace(cast(GenPrmForm, critique.form), **given))
     if form == "thinkprm":
-        return ChainForm(sampling=sampling, form=replace(ThinkPrmForm(), system=told))
-    system = told if checkpoint.prm else GENPRM_SYSTEM
-    return ConversationForm(sampling=sampling, system=system)
+        chain = PublishedThinkPrmForm() if prm is None else ThinkPrmForm()
+        return ChainForm(sampling=sampling, form=replace(chain, **(told | given)))
+    return ConversationForm(sampling=sampling, **({"system": GENPRM_SYSTEM} | told | given))
 
 
 def _tokenizer(checkpoint: Checkpoint, trust_remote_code: bool) -> Any:

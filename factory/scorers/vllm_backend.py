@@ -46,6 +46,7 @@ class VllmBackend:
             "backend": "vllm",
             "device": self._engine.device,
             "dtype": self._engine.dtype,
+            "max_length": self.max_length,
         }
 
     def close(self) -> None:

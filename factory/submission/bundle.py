@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from factory.bounded_yaml import read_yaml
+from factory.engine_args import relative_path_in
 from factory.errors import InputError
 from factory.input_rows import FILE_SUFFIXES
 from factory.job import ROLES, load_job
@@ -55,6 +56,7 @@ def make_bundle(job_file: Path, folder: Path, *, hf_token: str | None = None) ->
     """
     check_engine_args(load_job(job_file))
     _, content = read_yaml(job_file.read_text(encoding="utf-8"))
+    _check_engine_paths(content, job_file.parent)
     shipped = tuple(_relative(content, job_file.parent))
     num_bytes = sum(_checked_size(one) for one in shipped)
     if num_bytes > MAX_BYTES:
@@ -87,6 +89,16 @@ _INSTEAD = (
     f"a job can bring {MAX_BYTES >> 20} MB along; put it on storage that the cluster sees and "
     "name it by its absolute path"
 )
+
+
+def _check_engine_paths(content: dict[str, Any], beside: Path) -> None:
+    for role in ROLES:
+        if name := relative_path_in((content.get(role) or {}).get("engine_args"), beside):
+            raise InputError(
+                f"{role}.engine_args.{name} names what lies beside the job file, which is not sent "
+                "along: put it on storage that the cluster sees and name it by its absolute path, "
+                "or take a Hub id"
+            )
 
 
 def _relative(content: dict[str, Any], beside: Path) -> Iterator[Shipped]:
@@ -126,6 +138,7 @@ def _paths(content: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _checked_size(one: Shipped) -> int:
+    _check_links(one)
     size = sum(file.stat().st_size for file in _files(one.source))
     if size > MAX_BYTES:
         kind = "model" if one.field.endswith(".model") else "file"
@@ -134,6 +147,17 @@ def _checked_size(one: Shipped) -> int:
             + (", or take a Hub id" if kind == "model" else "")
         )
     return size
+
+
+def _check_links(one: Shipped) -> None:
+    """A link is copied as what it leads to, which may be anything on this machine."""
+    for link in sorted(f for f in one.source.rglob("*") if f.is_symlink()):
+        target = link.resolve()
+        if not (target.is_relative_to(one.source) and target.is_file()):
+            raise InputError(
+                f"{one.field}: {link} is a link that leads to no file of {one.source}, and would "
+                "not be sent as what it is: put the files themselves there, or take it out"
+            )
 
 
 def _files(source: Path) -> list[Path]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from factory.engine_args import holds_secret
 from factory.errors import InputError, shortened
 from factory.submission.bundle import JOB_FILE, TOKEN_FILE, Bundle, pack
 from factory.submission.client import Client, answering
@@ -22,6 +23,8 @@ BUNDLE = "prm_factory_bundle"
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 STOP_TIMEOUT_S = 60.0
 MAX_ATTEMPTS = 1_000
+MAX_SILENT_TAILS = 20
+TAIL_PAUSE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +54,20 @@ class JobState:
 
 
 def check_out(out: str) -> None:
-    """Raises InputError for a folder that would mean another one on each node."""
+    """Raises InputError for a folder that would mean another one on each node, and for one with a
+    secret in its name: everyone who sees the dashboard sees it."""
+    if holds_secret(out):
+        raise InputError(
+            "--out: a password or a token does not belong in a job's command, which the dashboard "
+            "shows: set it in the environment of the cluster's nodes"
+        )
+    chain, _, rest = out.rpartition("://")
+    scheme = chain.split("::")[-1]
+    if scheme == "memory" or (scheme in ("file", "local") and not rest.startswith("/")):
+        raise InputError(
+            f"--out {out}: on a cluster that is another place in every process: give a folder all "
+            "nodes share, by its absolute path, or the URL of a bucket"
+        )
     if "://" not in out and not out.startswith("/"):
         raise InputError(
             f"--out {out}: on a cluster that is a folder all nodes share, by its absolute path, "
@@ -152,17 +168,49 @@ def logs_of(client: Client, job_id: str) -> str:
         return client.get_job_logs(job_id)
 
 
-def follow(client: Client, job_id: str, write: Callable[[str], object]) -> JobState:
-    """Hands on what the job prints until it ends; leaving early leaves the job running."""
+def follow(
+    client: Client,
+    job_id: str,
+    write: Callable[[str], object],
+    *,
+    sleep: Callable[[float], object] = time.sleep,
+) -> JobState:
+    """Hands on what the job prints until it ends; leaving early leaves the job running.
+
+    A log that is cut, as by a proxy that ends long connections, is taken up again; after
+    `MAX_SILENT_TAILS` in a row that brought nothing new the state of a job that still runs is
+    returned.
+    """
     state_of(client, job_id)
+    num_chars = num_silent = 0
+    while True:
+        before, num_chars = num_chars, _tail(client, job_id, write, num_chars)
+        num_silent = 0 if num_chars > before else num_silent + 1
+        state = state_of(client, job_id)
+        if state.is_over or num_silent == MAX_SILENT_TAILS:
+            return state
+        sleep(TAIL_PAUSE_S)
+
+
+def _tail(client: Client, job_id: str, write: Callable[[str], object], skip: int) -> int:
+    """Hands on the log behind its first characters until it is cut or the job ends, and returns
+    how many have been handed on by now. The cluster begins with the first line every time."""
+    num_read = 0
 
     async def read() -> None:
+        nonlocal num_read
         async for text in client.tail_job_logs(job_id):
-            write(text)
+            if new := text[max(0, skip - num_read) :]:
+                write(new)
+            num_read += len(text)
 
     with answering():
-        asyncio.run(read())
-    return state_of(client, job_id)
+        try:
+            asyncio.run(read())
+        except RuntimeError as error:
+            if "WebSocket" not in str(error):  # what the client says of a lost connection
+                raise
+    return max(num_read, skip)
 
 
 def stop(

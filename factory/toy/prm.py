@@ -64,6 +64,7 @@ def train_toy_prm(
         data=str(data),
         model=str(backbone),
         out=out,
+        device="cpu",
         system="",  # the backbone was pretrained without
         learning_rate=suits.learning_rate,
         epochs=suits.epochs,

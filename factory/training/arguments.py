@@ -3,10 +3,8 @@
 import os
 from typing import Any
 
-import torch
-
 from factory.errors import InputError
-from factory.training.models import has_bf16
+from factory.training.models import has_bf16, num_gpus
 from factory.training.processes import num_processes
 from factory.training.run_folder import checkpoints_in
 from factory.training.settings import TrainSettings
@@ -22,7 +20,7 @@ def training_arguments(settings: TrainSettings, max_steps: int | None) -> dict[s
     where the curves cannot go.
     """
     _check_reporting(settings.report_to)
-    is_cpu = not torch.cuda.is_available()
+    is_cpu = not num_gpus(settings)
     return {
         "output_dir": str(checkpoints_in(settings.out)),
         "per_device_train_batch_size": settings.micro_batch_size,

@@ -23,7 +23,7 @@ from factory.training.models import (
     max_length_of,
     with_adapters,
 )
-from factory.training.outcome import Say, Trained, finish
+from factory.training.outcome import Say, Trained, finish, say_all
 from factory.training.prm_file import DISCRIMINATIVE, PrmFile
 from factory.training.run_folder import (
     check_folder,
@@ -82,6 +82,8 @@ def train_discriminative(
     with arguments.main_process_first(local=False):
         data = training_set(source, make, SCHEMA, settings, BLANK)
         write_run(settings, source.origin)
+    if not is_streamed(settings, source):
+        say_all(data.tally().lines(), say)
     trainer = PrmTrainer(
         model=_model(settings, text, say),
         args=arguments,
@@ -93,8 +95,8 @@ def train_discriminative(
     )
     trainer.train(resume_from_checkpoint=last_checkpoint(settings))
     tally = data.tally()
-    for line in tally.lines():
-        say(line)
+    if is_streamed(settings, source):
+        say_all(tally.lines(), say)
     prm = PrmFile(
         kind=DISCRIMINATIVE,
         layout=text.layout.name,

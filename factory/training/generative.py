@@ -29,7 +29,7 @@ from factory.training.models import (
     max_length_of,
     with_adapters,
 )
-from factory.training.outcome import Say, Trained, finish
+from factory.training.outcome import Say, Trained, finish, say_all
 from factory.training.prm_file import GENERATIVE, PrmFile
 from factory.training.run_folder import (
     check_folder,
@@ -86,6 +86,8 @@ def train_generative(
     with arguments.main_process_first(local=False):
         data = training_set(source, make, SCHEMA, settings, BLANK)
         write_run(settings, source.origin)
+    if not is_streamed(settings, source):
+        say_all(data.tally().lines(), say)
     set_seed(settings.seed)
     model: Any = load_language_model(settings)
     if settings.lora_rank:
@@ -100,8 +102,8 @@ def train_generative(
     )
     trainer.train(resume_from_checkpoint=last_checkpoint(settings))
     tally = data.tally()
-    for line in tally.lines():
-        say(line)
+    if is_streamed(settings, source):
+        say_all(tally.lines(), say)
     prm = PrmFile(
         kind=GENERATIVE,
         form=form,

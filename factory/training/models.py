@@ -14,7 +14,7 @@ from transformers import (
 from factory.errors import InputError, shortened
 from factory.training.losses import LABEL_NAMES
 from factory.training.qwen_prm import Qwen2ForProcessRewardModel
-from factory.training.settings import TrainSettings
+from factory.training.settings import CPU, TrainSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -56,10 +56,16 @@ def max_length_of(settings: TrainSettings) -> int:
     return settings.max_length
 
 
+def num_gpus(settings: TrainSettings) -> int:
+    """GPUs that this process sees and may use."""
+    return 0 if settings.device == CPU else torch.cuda.device_count()
+
+
 def has_bf16(settings: TrainSettings) -> bool:
     """Whether to compute in bfloat16. Raises InputError where that is asked of a device without."""
-    can = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    if settings.bf16 and torch.cuda.is_available() and not can:
+    has_gpu = num_gpus(settings) > 0
+    can = has_gpu and torch.cuda.is_bf16_supported()
+    if settings.bf16 and has_gpu and not can:
         raise InputError("this GPU has no bfloat16: use --no-bf16")
     return can if settings.bf16 is None else settings.bf16
 
@@ -151,7 +157,10 @@ def give_row(model: "PreTrainedModel", token: int, *, is_new: bool) -> None:
 def with_adapters(
     model: "PreTrainedModel", settings: TrainSettings, *, task: str, new_token: int | None = None
 ) -> Any:
-    """LoRA on every linear layer; head and a new token's row are trained whole."""
+    """LoRA on every linear layer; head and a new token's row are trained whole.
+
+    What is trained is held in float32, the frozen model as it is computed.
+    """
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(
@@ -163,4 +172,8 @@ def with_adapters(
         exclude_modules=HEADS if task == "TOKEN_CLS" else None,
         trainable_token_indices=None if new_token is None else [new_token],
     )
-    return get_peft_model(model, config)
+    adapted = get_peft_model(model, config)
+    for weight in adapted.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.float()
+    return adapted

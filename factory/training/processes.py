@@ -19,6 +19,31 @@ def is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def check_launch(num_gpus: int, *, has_adapters: bool) -> None:
+    """Raises InputError for processes and GPUs that training is not made for."""
+    if "WORLD_SIZE" not in os.environ and num_gpus > 1:
+        raise InputError(
+            f"one process sees {num_gpus} GPUs: start one for each by torchrun --nproc-per-node "
+            f"{num_gpus} --no-python prm-factory train ..., or take one by CUDA_VISIBLE_DEVICES=0"
+        )
+    if _is_asked_for("DEEPSPEED"):
+        raise InputError("DeepSpeed is not supported: shard by accelerate launch --use_fsdp")
+    if not _is_asked_for("FSDP"):
+        return
+    if os.environ.get("FSDP_VERSION") != "2":
+        raise InputError("sharded training needs FSDP2: add --fsdp_version 2 to accelerate launch")
+    if has_adapters:
+        raise InputError(
+            "adapters are not merged under FSDP: start by torchrun, where each GPU holds the "
+            "model, or train all weights (--lora-rank 0)"
+        )
+
+
+def _is_asked_for(way: str) -> bool:
+    """By `accelerate launch`, which says so in the environment."""
+    return os.environ.get(f"ACCELERATE_USE_{way}", "false").lower() == "true"
+
+
 @contextmanager
 def main_process_speaks() -> Iterator[None]:
     """Lets the main process alone tell a mistake.

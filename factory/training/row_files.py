@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,22 +16,70 @@ if TYPE_CHECKING:
 
 LOADERS = {".parquet": "parquet", ".jsonl": "json", ".json": "json"}
 DIGEST_DIGITS = 16
+NOT_ROWS = frozenset(
+    {MANIFEST, "config.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json"}
+)
+DEFAULT_SPLIT = "train"
+SPLITS = {
+    **dict.fromkeys(("train", "training"), DEFAULT_SPLIT),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
+}
+"""The words by which `datasets` knows a split."""
+SHARD = re.compile(r"(?P<split>\w+(\.\w+)*)-\d{5}-of-\d{5}")
+NO_WORD = re.compile(r"[-._ 0-9]+")
 
 
-def row_files(path: Path) -> tuple[Path, ...]:
-    """The file, or a folder's files of rows, of the kind of its first; files without a byte hold
-    no rows.
+def row_files(path: Path, split: str | None = None) -> tuple[Path, ...]:
+    """The file, or a folder's files of rows; files without a byte hold no rows.
 
-    Raises InputError where there is none.
+    Where files or their folders are named by split, as `datasets` reads such names, those of
+    `split` are taken; `None` takes all. Raises InputError where there is none, for files of
+    several kinds, and for those that name no split beside others that do.
     """
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    files = [file for file in files if file.suffix in LOADERS and file.name != MANIFEST]
+    if path.is_dir():
+        files = sorted(f for f in path.rglob("*") if f.suffix in LOADERS and f.name not in NOT_ROWS)
+        files = [f for f in files if not any(p[0] == "." for p in f.relative_to(path).parts)]
+    else:
+        files = [path] if path.suffix in LOADERS else []
     if not files:
         raise InputError(f"{path} holds no {', '.join(LOADERS)} file")
-    files = [f for f in files if f.suffix == files[0].suffix and f.stat().st_size]
-    if not files:
+    for file in files:
+        if LOADERS[file.suffix] != LOADERS[files[0].suffix]:
+            raise InputError(
+                f"{path} holds files of several kinds, {files[0].name} and {file.name}: name one "
+                "of them, or leave one kind in the folder"
+            )
+    if split is not None:
+        files = _of_split(files, path, split)
+    if not (files := [file for file in files if file.stat().st_size]):
         raise InputError(f"nothing to learn from: {path} is empty")
     return tuple(files)
+
+
+def _of_split(files: Sequence[Path], path: Path, split: str) -> list[Path]:
+    splits = {file: _split_of(file.relative_to(path)) if path.is_dir() else None for file in files}
+    there = sorted({name for name in splits.values() if name is not None})
+    wanted = SPLITS.get(split, split)
+    if not there and wanted == DEFAULT_SPLIT:
+        return list(files)
+    if wanted not in there:
+        names = ", ".join(there) or "none, so leave --split out"
+        raise InputError(f"{path} has no files of the split {split}: there are {names}")
+    if unnamed := [file.name for file, name in splits.items() if name is None]:
+        raise InputError(
+            f"{path} has files of the splits {', '.join(there)}, and {unnamed[0]} names none: "
+            "take it out, or name the file that is to be read"
+        )
+    return [file for file, name in splits.items() if name == wanted]
+
+
+def _split_of(place: Path) -> str | None:
+    """The split that a folder or the file is named by."""
+    if sharded := SHARD.fullmatch(place.stem):
+        return SPLITS.get(sharded["split"], sharded["split"])
+    words = (word for part in (*place.parts[:-1], place.stem) for word in NO_WORD.split(part))
+    return next((SPLITS[word] for word in words if word in SPLITS), None)
 
 
 def stream_files(files: Sequence[Path]) -> "IterableDataset":

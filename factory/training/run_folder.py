@@ -14,6 +14,7 @@ from typing import Any
 
 from factory.errors import InputError, shortened
 from factory.training.prm_file import PRM_FILE
+from factory.training.processes import is_main_process
 from factory.training.settings import TrainSettings
 from schemas.manifest import write_atomically
 
@@ -27,7 +28,12 @@ def checkpoints_in(out: Path) -> Path:
 
 
 def check_folder(settings: TrainSettings, origin: dict[str, Any]) -> None:
-    """Refuses a folder that holds another run, or one to be resumed without `resume`."""
+    """Refuses a folder that holds another run, or one to be resumed without `resume`.
+
+    The main process alone looks: when the others come it may have begun to write.
+    """
+    if not is_main_process():
+        return
     out = settings.out
     if (out / PRM_FILE).exists():
         raise InputError(f"{out} holds a finished model: name another folder with --out")

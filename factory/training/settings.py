@@ -12,22 +12,26 @@ A learning rate, batch or number of epochs that is not given is that of a publis
 | thinkprm | LoRA | 4e-4 | 16 | 3 | constant | arXiv 2504.16828, 14B: rank 32, alpha 16 |
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from factory.errors import InputError
-from factory.training.layouts import EXTRA_0
+from factory.training.layouts import EXTRA_0, TRL
 from factory.training.prm_file import DISCRIMINATIVE, GENERATIVE
 
 GENPRM, THINKPRM = "genprm", "thinkprm"
 HARD, SOFT, COUNTS = "hard", "soft", "counts"
+AUTO, CPU = "auto", "cpu"
 CROSS_ENTROPY, MEAN_SQUARED_ERROR = "ce", "mse"
 KEEP, MASK = "keep", "mask"
 DROP, TRUNCATE_AT_STEP, ERROR = "drop", "truncate-at-step", "error"
 CHOICES = {
+    "device": (AUTO, CPU),
     "kind": (DISCRIMINATIVE, GENERATIVE),
-    "layout": ("extra_0", "trl"),
+    "layout": (EXTRA_0, TRL),
     "labels": (HARD, SOFT, COUNTS),
     "loss": (CROSS_ENTROPY, MEAN_SQUARED_ERROR),
     "after_error": (MASK, KEEP),
@@ -39,6 +43,20 @@ CHOICES = {
         *("constant_with_warmup", "inverse_sqrt", None),
     ),
 }
+RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
+    **dict.fromkeys(("learning_rate", "epochs", "max_grad_norm"), (lambda x: x > 0, "above 0")),
+    **dict.fromkeys(
+        ("lora_rank", "warmup_steps", "weight_decay"), (lambda x: x >= 0, "at least 0")
+    ),
+    **dict.fromkeys(("lora_alpha", "shuffle_buffer"), (lambda x: x >= 1, "at least 1")),
+    "seed": (lambda x: 0 <= x < 2**32, "from 0 to 4294967295"),
+}
+"""Numbers that can be trained with."""
+OF_STEPS = (
+    *("layout", "separator", "system", "labels", "loss", "soft_from", "after_error", "undecided"),
+    "weigh_by_probability",
+)
+"""Settings of the discriminative kind alone."""
 NOT_WHAT_IS_LEARNT = frozenset(
     {
         *("data", "out", "resume", "save_steps", "report_to"),
@@ -117,6 +135,8 @@ class TrainSettings:
     """0 trains all weights."""
     lora_alpha: int | None = None
     """`None`: half the rank, as ThinkPRM has it."""
+    device: str = AUTO
+    """auto or cpu: the GPU where there is one, or in no case."""
     bf16: bool | None = None
     """`None`: where the device can."""
     gradient_checkpointing: bool = False
@@ -134,14 +154,31 @@ class TrainSettings:
         for name, known in CHOICES.items():
             if (value := getattr(self, name)) not in known:
                 listed = ", ".join(choice for choice in known if choice)
-                raise InputError(f"no {name.replace('_', '-')} {value!r}: there are {listed}")
+                raise InputError(f"no {_option(name)} {value!r}: there are {listed}")
         for name in ("batch_size", "micro_batch_size", "max_length", "max_steps", "save_steps"):
             if (value := getattr(self, name)) is not None and value < 1:
-                raise InputError(f"--{name.replace('_', '-')} {value} has to be at least 1")
+                raise InputError(f"--{_option(name)} {value} has to be at least 1")
+        for name, (fits, needs) in RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not (isfinite(value) and fits(value)):
+                raise InputError(f"--{_option(name)} {value} has to be {needs}")
+        for name, where in self._without_effect():
+            value = getattr(self, name)
+            raise InputError(f"--{_option(name)} {value} does nothing {where}: leave it out")
         if self.labels == COUNTS and self.loss == MEAN_SQUARED_ERROR:
             raise InputError("counts have a likelihood, not a squared error: use --labels soft")
         if self.weigh_by_probability and self.labels != HARD:
             raise InputError("only hard labels have a probability to be right: use --labels hard")
+
+    def _without_effect(self) -> Iterator[tuple[str, str]]:
+        """Options that were given and would change nothing, and why not."""
+        if self.is_generative:
+            given = (e.name for e in fields(self) if getattr(self, e.name) != e.default)
+            yield from ((name, "for --kind generative") for name in given if name in OF_STEPS)
+        elif self.layout == TRL and self.system:
+            yield "system", "for --layout trl"
+        if not self.lora_rank and self.lora_alpha is not None:
+            yield "lora_alpha", "without --lora-rank"
 
     @property
     def is_generative(self) -> bool:
@@ -160,10 +197,15 @@ class TrainSettings:
         return replace(
             self,
             **{n: getattr(schedule, n) if value is None else value for n, value in given.items()},
-            lora_alpha=self.lora_alpha or max(1, self.lora_rank // 2),
-            undecided=self.undecided or (MASK if self.labels == HARD else KEEP),
+            lora_alpha=self.lora_alpha or (max(1, self.lora_rank // 2) if is_lora else None),
+            undecided=self.undecided or self._default_undecided(),
             too_long=self.too_long or (DROP if self.is_generative else TRUNCATE_AT_STEP),
         )
+
+    def _default_undecided(self) -> str | None:
+        if self.is_generative:
+            return None
+        return MASK if self.labels == HARD else KEEP
 
     def learnt_from(self) -> dict[str, Any]:
         """What the weights depend on, as JSON: a run is resumed under the same of it only."""
@@ -173,3 +215,7 @@ class TrainSettings:
 
 def _names(record: type) -> tuple[str, ...]:
     return tuple(entry.name for entry in fields(record))
+
+
+def _option(name: str) -> str:
+    return name.replace("_", "-")

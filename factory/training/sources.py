@@ -69,7 +69,7 @@ def open_source(data: str, *, part: str, split: str, columns: Sequence[str]) -> 
     """
     path = Path(data)
     if path.exists():
-        source = _local(path, part)
+        source = _local(path, part, split)
     elif (hub := HUB_ID.fullmatch(data)) and path.suffix not in FILE_SUFFIXES:
         source = _remote(hub["repo"], hub["revision"], part, split)
     else:
@@ -91,10 +91,10 @@ def _columns(source: Source) -> list[str]:
     return list(names) if names is not None else list(next(source.rows(), {}))
 
 
-def _local(path: Path, part: str) -> Source:
+def _local(path: Path, part: str, split: str) -> Source:
     folder = _published_folder(path)
     if folder is None:
-        return _files(path, {"data": path.name})
+        return _files(path, {"data": path.name}, split)
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     origin = _origin(manifest, folder.name, part)
     if (folder / DEFAULT_PART).is_dir():
@@ -115,8 +115,8 @@ def _parts(manifest: dict[str, Any]) -> str:
     return f"there are {', '.join(names)}"
 
 
-def _files(path: Path, origin: dict[str, Any]) -> Source:
-    files = row_files(path)
+def _files(path: Path, origin: dict[str, Any], split: str | None = None) -> Source:
+    files = row_files(path, split)
     return Source(
         dataset=stream_files(files),
         num_rows=count_rows(files),

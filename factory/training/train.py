@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from factory.errors import InputError
 from factory.training.outcome import Say, Trained
-from factory.training.processes import is_main_process
+from factory.training.processes import check_launch, is_main_process
 from factory.training.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ def train(
         say = _nothing
     if missing := [package for package in EXTRA if find_spec(package) is None]:
         raise InputError(f"training needs {', '.join(missing)}: pip install 'prm-factory[train]'")
+    from factory.training.models import num_gpus
+
+    check_launch(num_gpus(settings), has_adapters=settings.lora_rank > 0)
     if settings.is_generative:
         from factory.training.generative import train_generative
 

@@ -132,7 +132,9 @@ class LengthSampler(Sampler[int]):
     Examples are shuffled and cut into the optimizer's batches, and each batch is sorted, so that
     its micro-batches hold examples of one length. Batches as a whole are not sorted by length:
     where steps behind the first error are left out, the short examples are those with an error,
-    and batches would swing between good and bad.
+    and batches would swing between good and bad; a step would weigh more in a batch of short
+    examples, too, since a batch's loss is the mean over its steps. So nothing is saved where the
+    devices together compute a whole batch at a time: all wait for its longest example.
 
     A resumed run meets the batches that the interrupted one would have met. Each pass is filled up
     with the blank example behind the others, to a multiple of what all devices compute together:

@@ -29,6 +29,7 @@ class StageReader:
         self._meter = RateMeter()
         self._began_s = self._last_s = clock()
         self._engine_s = 0.0
+        self._has_engines = False
 
     def read(self) -> StageReading | None:
         """The stage as its tally knows it; `None` while that does not answer."""
@@ -43,12 +44,12 @@ class StageReader:
     def take(self, workers: Mapping[str, WorkerCounts]) -> StageReading:
         """A reading from these counts, now.
 
-        An engine counts as reserved while it starts, of a range the least number of them; one that
-        a range adds counts once it is up.
+        From when the first engine began to start on, engines count as reserved, of a range the
+        least number of them; one that a range adds counts once it is up. Before that the stage may
+        wait for nodes that nobody has yet.
         """
         now_s = self._clock()
-        num_reserved = max(self._run.min_engines, len(living(workers)))
-        self._engine_s += (now_s - self._last_s) * num_reserved
+        self._engine_s += self._engine_s_since(workers, now_s)
         self._last_s = now_s
         rates = self._meter.read(sum_counts(list(workers.values())), now_s)
         blank = replace(
@@ -58,3 +59,15 @@ class StageReader:
             gpu_s=self._engine_s * self._run.num_gpus,
         )
         return StageReading(stage_status(blank, workers, rates), workers)
+
+    def _engine_s_since(self, workers: Mapping[str, WorkerCounts], now_s: float) -> float:
+        """Engine-seconds since the last reading; of the first one that knows an engine, since that
+        began to start."""
+        if not workers:
+            return 0.0
+        seconds = now_s - self._last_s
+        if not self._has_engines:
+            self._has_engines = True
+            known_s = max(one.engine_start_s + one.working_s for one in workers.values())
+            seconds = min(known_s, now_s - self._began_s)
+        return seconds * max(self._run.min_engines, len(living(workers)))

@@ -24,6 +24,9 @@ class StageRun:
     """Reserved from the beginning on."""
     num_gpus: float = 0.0
     """Reserved for each engine."""
+    engine_s_before: float = 0.0
+    """What earlier runs reserved of engines and GPUs."""
+    gpu_s_before: float = 0.0
 
     @property
     def blank(self) -> StageStatus:
@@ -33,6 +36,8 @@ class StageRun:
             num_groups=self.num_groups,
             num_stored=self.num_stored,
             num_engines_asked=self.num_engines,
+            engine_s_before=self.engine_s_before,
+            gpu_s_before=self.gpu_s_before,
         )
 
 

@@ -58,6 +58,9 @@ class StageStatus:
     engine_s: float = 0.0
     """Time that engines were reserved, summed over them."""
     gpu_s: float = 0.0
+    engine_s_before: float = 0.0
+    """The same in earlier runs."""
+    gpu_s_before: float = 0.0
     projected_gpu_s: float | None = None
     """At the end of the stage, if the groups left cost what those done did."""
     projected_tokens: float | None = None

@@ -37,7 +37,16 @@ def engine_workers() -> list[psutil.Process]:
 def engine_cores() -> list[psutil.Process]:
     """The processes that engines depend on."""
     workers = {p.pid for p in engine_workers()}
-    return [p for p in descendants() if _name(p) == "cat" and _parent(p) in workers]
+    return [p for p in descendants() if _is_core(p) and _parent(p) in workers]
+
+
+def is_of_an_engine(process: psutil.Process) -> bool:
+    """An actor that hosts an engine, or what the engine depends on."""
+    return "EngineWorker" in title(process) or _is_core(process)
+
+
+def _is_core(process: psutil.Process) -> bool:
+    return _name(process) == "cat" or "EngineCore" in title(process)
 
 
 def is_of_a_node(process: psutil.Process) -> bool:

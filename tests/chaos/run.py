@@ -25,7 +25,7 @@ from factory.bench.scripted_world import problems
 from factory.toy import MODEL_DIR
 from factory.toy.world import make_problems, problem_row
 from tests.chaos import family
-from tests.chaos.driver import DELAY
+from tests.chaos.driver import DELAY, HOST
 from tests.chaos.machines import Machines
 from tests.chaos.published import Published, read_published
 
@@ -40,6 +40,8 @@ GONE_S = 60.0
 """Ray gives an actor of a job that is gone half a minute to end in order before it kills it."""
 CACHE_OF_TORCH = "torchinductor_"
 """A folder of one name that all its processes of a user share and keep."""
+ENGINES = ("scripted", "vllm", "vllm-in-processes")
+"""The last is the host of engines with GPUs, its process on the CPU."""
 
 
 class Scene:
@@ -49,14 +51,16 @@ class Scene:
         self.folder = folder
         self.machines = Machines()
         self._environment = os.environ | {DELAY: str(told.delay), "TMPDIR": str(folder / "tmp")}
-        self._program = "factory.cli" if told.vllm else "tests.chaos.driver"
+        self._environment[HOST] = told.engine
+        is_real = told.engine != "scripted"
+        self._program = "factory.cli" if told.engine == "vllm" else "tests.chaos.driver"
         (folder / "tmp").mkdir()
-        made = map(problem_row, make_problems(told.problems, seed=7)) if told.vllm else None
+        made = map(problem_row, make_problems(told.problems, seed=7)) if is_real else None
         rows = made or problems(told.problems)
         lines = "".join(json.dumps(row) + "\n" for row in rows)
         (folder / "problems.jsonl").write_text(lines)
         section: dict[str, Any] = {"model": str(MODEL_DIR), "groups_in_flight": 8}
-        if told.vllm:
+        if is_real:
             section |= {"device": "cpu"}
         else:  # a context so long that nobody counts tokens, which takes a tokenizer
             section |= {"num_engines": 2, "engine_args": {"max_model_len": 8192}}
@@ -184,8 +188,7 @@ def _wait(driver: subprocess.Popen[bytes], seconds: float) -> None:
 
 def leftovers(scene: Scene, out: Path, shared_memory_before: set[str]) -> list[str]:
     """What a finished job should not leave behind: processes, temporary files, shared memory."""
-    orphans = [p for p in family.descendants() if "EngineWorker" in family.title(p)]
-    orphans += [p for p in family.descendants() if family.title(p) == "cat"]
+    orphans = [p for p in family.descendants() if family.is_of_an_engine(p)]
     found = [family.describe(p) for p in family.wait_until_gone(orphans, GONE_S)]
     hidden = [*out.rglob(".*"), *out.rglob("*.tmp"), *scene.folder.glob(f".{out.name}*")]
     found += [str(path.relative_to(scene.folder)) for path in hidden]
@@ -202,7 +205,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=list(KILLS), default=list(KILLS))
     parser.add_argument("--problems", type=int, default=64)
     parser.add_argument("--delay", type=float, default=0.3)
-    parser.add_argument("--vllm", action="store_true", help="the toy model on a real engine")
+    parser.add_argument("--engine", choices=ENGINES, default="scripted")
     told = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # shells' background jobs ignore it
     family.adopt_orphans()

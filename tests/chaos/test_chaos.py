@@ -103,10 +103,19 @@ def test_a_job_survives_everything_we_can_think_of(short_folder: Path) -> None:
 @pytest.mark.chaos
 @pytest.mark.engine
 @pytest.mark.timeout(1800)
-def test_a_real_engine_in_float32_publishes_the_same_rows_after_kills(short_folder: Path) -> None:
-    kinds = ("--kinds", "driver", "worker")
-    truth, found = run(
-        short_folder, "--vllm", "--seeds", 5, "--kills", 3, "--problems", 12, *kinds, timeout_s=1800
-    )
+@pytest.mark.parametrize(
+    ("engine", "seed", "kinds"),
+    [
+        ("vllm", 5, ("driver", "worker")),
+        ("vllm-in-processes", 4, ("driver", "worker", "engine", "engine stopped")),
+    ],
+)
+def test_a_real_engine_in_float32_publishes_the_same_rows_after_kills(
+    short_folder: Path, engine: str, seed: int, kinds: tuple[str, ...]
+) -> None:
+    """The process that an engine with GPUs depends on is killed and stopped too, here each once."""
+    told = ("--engine", engine, "--seeds", seed, "--kills", 4, "--problems", 12, "--kinds", *kinds)
+    truth, found = run(short_folder, *told, timeout_s=1800)
     assert truth["rows"] > 0
+    assert sum(found["kills"].values()) > 0
     assert_same(found)

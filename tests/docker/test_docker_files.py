@@ -216,6 +216,39 @@ def pods() -> list[dict[str, Any]]:
     return [group["template"]["spec"] for group in groups]
 
 
+def test_no_container_may_gain_what_its_user_does_not_have() -> None:
+    [compose] = documents("compose.yaml")
+    for service in compose["services"].values():
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+    for container in (c for pod in pods() for c in pod["containers"]):
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+
+
+def half_of(size: str) -> int:
+    """In bytes, of a size in whole gigabytes."""
+    return int(re.sub(r"(?i)gb|gi$", "", size)) << 29
+
+
+def test_rays_object_store_fits_the_shared_memory() -> None:
+    """Otherwise Ray keeps it in /tmp, with no more than a warning."""
+    [compose], [on_gpus] = documents("compose.yaml"), documents("compose.gpu.yaml")
+    for name, service in compose["services"].items():
+        [store] = re.findall(r"--object-store-memory=(\d+)", service["command"])
+        for size in (service["shm_size"], (service | on_gpus["services"][name])["shm_size"]):
+            assert int(store) < half_of(size)
+    cluster = rayjob()["rayClusterSpec"]
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        store = group["rayStartParams"]["object-store-memory"]
+        [limit] = [
+            volume["emptyDir"]["sizeLimit"]
+            for volume in group["template"]["spec"]["volumes"]
+            if volume.get("emptyDir", {}).get("medium") == "Memory"
+        ]
+        assert int(store) < half_of(limit)
+
+
 def test_every_pod_mounts_what_it_names_and_nobody_is_root() -> None:
     known = {(d["kind"], d["metadata"]["name"]) for d in documents("rayjob.yaml")}
     for pod in pods():

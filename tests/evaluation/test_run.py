@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from factory.cli.commands import app
 from factory.errors import InputError
 from factory.evaluation.benchmarks import answer_classes
-from factory.evaluation.run import evaluate, read_parts
+from factory.evaluation.run import SCORED_TOGETHER, evaluate, read_parts
 from factory.evaluation.settings import EvalInputs, EvalSettings
 from factory.relabel import relabel
 from factory.report.evaluation import print_evaluation
@@ -320,6 +320,11 @@ def test_the_report_is_json_of_what_is_printed_with_plots(tmp_path: Path) -> Non
             [BEST_OF[0], {"problem": "Q", "solutions": [{"steps": ["a", None]}]}],
             r"pb\.jsonl:2: 'steps' must hold texts, but number 2 is null \(a best-of-N row has",
         ),
+        (
+            "best_of",
+            [*BEST_OF, {**BEST_OF[1], "problem": "1 + 1 = ?"}],
+            r"pb\.jsonl:3: problem 'b' stands at .*pb\.jsonl:2 already: put all its solutions",
+        ),
         ("best_of", ["null"], "one JSON object, this one null"),
         ("best_of", [], "holds no rows"),
         ("prmbench", [{**PRMBENCH[0], "error_steps": [0]}], "from 1 to 3, not 0"),
@@ -343,6 +348,53 @@ def test_the_report_is_json_of_what_is_printed_with_plots(tmp_path: Path) -> Non
 def test_a_damaged_row_is_named(part: str, rows: list[Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message):
         report_of(**{part: jsonl(tmp_path / "pb.jsonl", rows)})
+
+
+class Dying(Knowing):
+    """Scores a chunk, leaves a reason, and dies in the next."""
+
+    def score_all(self, solutions: Sequence[SolutionText]) -> list[list[float]]:
+        if self.seen:
+            raise KeyboardInterrupt
+        self.unscored["no voice"] += 1
+        found = super().score_all(solutions)
+        return [[nan] * len(found[0]), *found[1:]]
+
+
+def test_an_interrupted_evaluation_goes_on_with_the_scores_it_has(tmp_path: Path) -> None:
+    rows = [{**PROCESSBENCH[i % 4], "problem": f"Problem {i}?"} for i in range(SCORED_TOGETHER + 2)]
+    source = jsonl(tmp_path / "pb.jsonl", rows)
+    out = tmp_path / "out"
+
+    def evaluated(scorer: Knowing, **inputs: Any) -> Any:
+        return report_of(scorer, out, **({"processbench": source} | inputs))
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluated(Dying())
+    with (out / "scores.jsonl").open("a") as file:
+        file.write('{"problem": "cut')
+    report = evaluated(again := Knowing())
+    assert [text.problem for text in again.seen] == [row["problem"] for row in rows[-2:]]
+    assert report["num_solutions"] == report["num_solutions_scored"] + 1 == len(rows)
+    assert report["unscored"] == {"no voice": 1}
+    lines = [json.loads(line) for line in (out / "scores.jsonl").read_text().splitlines()]
+    assert [line["problem"] for line in lines] == [row["problem"] for row in rows]
+    assert lines[0]["scores"] == [None] * 3
+    assert sorted(path.name for path in out.iterdir()) == ["report.json", "scores.jsonl"]
+
+    evaluated(once_more := Knowing())
+    assert len(once_more.seen) == len(rows), "a finished evaluation is done anew"
+    with pytest.raises(KeyboardInterrupt):
+        evaluated(Dying())
+    evaluated(other := Knowing(), limit=3)
+    assert len(other.seen) == 3, "another evaluation takes up nothing"
+    assert len((out / "scores.jsonl").read_text().splitlines()) == 3
+
+
+def test_a_split_is_of_datasets_on_the_hub(tmp_path: Path) -> None:
+    source = jsonl(tmp_path / "pb.jsonl", PROCESSBENCH)
+    with pytest.raises(InputError, match=r"--split is of datasets on the Hub, and .*pb.jsonl is"):
+        report_of(processbench=source, split="test")
 
 
 def test_what_does_not_exist_is_said(tmp_path: Path) -> None:

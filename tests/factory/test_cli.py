@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from factory.cli import main
+from factory.cli.app import print_error
 from tests.factory.builders import group, job_file, job_folder, store
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +31,11 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> A
         return int(left.value.code or 0), captured.out, captured.err
 
     return command
+
+
+def test_an_error_is_told_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+    print_error("ftp://user:hunter2secret@host/out\ncannot be reached")
+    assert capsys.readouterr().err == "error: ftp://***@host/out cannot be reached\n"
 
 
 def labelling(folder: Path, second_line: Any, **fields: Any) -> Path:

@@ -1,5 +1,6 @@
 """Job files: what is read, and the one line that says what is wrong."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,26 @@ def test_paths_are_relative_to_the_job_file(tmp_path: Path) -> None:
     assert job.problems.path == str(tmp_path / "data" / "p.jsonl")
     assert job.completing.model == str(tmp_path / "model")
     assert job.recipe == str(tmp_path / "mine.py")
+
+
+def test_paths_among_engine_arguments_are_relative_to_the_job_file_too(tmp_path: Path) -> None:
+    for folder in ("tok", "draft-1.5b", "ray", "models/config"):
+        (tmp_path / folder).mkdir(parents=True)
+    given = {
+        "tokenizer": "./tok",
+        "hf_config_path": "models/config",
+        "speculative_config": {"model": "draft-1.5b", "method": "eagle3"},
+        "distributed_executor_backend": "ray",
+        "revision": "refs/pr/1",
+        "hf_overrides": {"x": "/" * 9_999 + "x"},
+    }
+    text = f"problems: {{path: x}}\ngenerator: {{model: a/b, engine_args: {json.dumps(given)}}}\n"
+    assert loaded(tmp_path, text).completing.engine_args == {
+        **given,
+        "tokenizer": str(tmp_path / "tok"),
+        "hf_config_path": str(tmp_path / "models" / "config"),
+        "speculative_config": {"model": str(tmp_path / "draft-1.5b"), "method": "eagle3"},
+    }
 
 
 def test_a_hub_id_stays_what_it_is(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Rationales become datasets of their own, and every one that does not is counted."""
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -246,6 +247,7 @@ def test_relabelling_says_when_the_teacher_is_not_done(tmp_path: Path) -> None:
 def test_rollouts_are_taken_over_where_they_would_be_the_same(tmp_path: Path) -> None:
     source, out = tmp_path / "labels", tmp_path / "with-teacher"
     store_job(source, [group("p"), unlabelled("q", Status.FAILED)])
+    store_job(out, [group("p"), group("q")], done=[])
     labels, genprm = (manifest_of(load_recipe(n)) for n in ("genprm-labels", "genprm"))
     write_manifest(source, labels)
     check_evidence(source, genprm)
@@ -257,3 +259,32 @@ def test_rollouts_are_taken_over_where_they_would_be_the_same(tmp_path: Path) ->
         check_evidence(source, other)
     with pytest.raises(InputError, match="take over its rollouts by --evidence"):
         check_folder(source, genprm)
+
+
+def taken(out: Path) -> set[str]:
+    return set(JobFolder(path=out).stored(JobFolder(path=out).estimate).rows)
+
+
+def test_only_our_own_problems_are_taken_over_and_later_ones_later(tmp_path: Path) -> None:
+    source, out = tmp_path / "large", tmp_path / "small"
+    store_job(source, [group(i) for i in "pqr"])
+    store_job(out, [group("q")], done=[])
+    take_evidence(source, out)
+    assert taken(out) == {"q"}
+    store_job(out, [group("q"), group("r")], done=[])
+    take_evidence(source, out)
+    assert taken(out) == {"q", "r"}
+
+
+def test_a_source_whose_rows_move_is_read_again(tmp_path: Path) -> None:
+    """A link to nothing is listed and cannot be read, as a batch that has just gone."""
+    source, out = tmp_path / "running", tmp_path / "ours"
+    gone = store_job(source, [group("p")]).with_name("gone.parquet")
+    store_job(out, [group("p")], done=[])
+    gone.symlink_to(tmp_path / "nothing")
+    with pytest.raises(InputError, match=r"went while they were read .*let the job there end"):
+        take_evidence(source, out, (0.0,))
+    assert not taken(out)
+    threading.Timer(0.1, gone.unlink).start()
+    take_evidence(source, out, (0.05,) * 1_000)
+    assert taken(out) == {"p"}

@@ -199,15 +199,16 @@ def test_a_stage_fits_on_one_line_of_eighty_columns(tmp_path: Path) -> None:
         "num_generated_tokens": 76_995_000,
         "num_cached_prompt_tokens": 1,
         "num_prompt_tokens": 3,
+        "engine_s": 12_000.0,
+        "gpu_s": 96_000.0,
     }
     manifest = read_manifest(job / "dataset")
     assert manifest
     console = Console(width=80, record=True, file=StringIO())
     print_summary(console, job / "dataset", replace(manifest, stages={"estimate": counts}))
-    assert (
-        "estimate   3 h 26 min, 1,840,123 completions, 6,237 tokens/s, 33.3 % of the"
-        in console.export_text()
-    )
+    text = console.export_text()
+    assert "estimate   3 h 26 min, 1,840,123 completions, 6,237 tokens/s, 33.3 % of the" in text
+    assert "prompts cached, 26.67 GPU-hours" in " ".join(text.split())
 
 
 def test_texts_that_look_like_markup_are_printed_as_they_are(tmp_path: Path) -> None:

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+import typer
 import yaml
 
+from factory.cli.cluster import follow_job
 from factory.errors import InputError
 from factory.job import load_job
 from factory.submission import bundle as bundles
@@ -197,6 +199,19 @@ MISSING: dict[str, tuple[dict[str, Any], str]] = {
         {"generator": {"model": "org/name", "engine_args": {"max_model_length": 4096}}},
         r"generator.engine_args: vLLM has no engine argument 'max_model_length': did you mean",
     ),
+    "a tokenizer beside the job": (
+        {"generator": {"model": "org/name", "engine_args": {"tokenizer": "./tok"}}},
+        r"generator.engine_args.tokenizer names what lies beside .* put it on storage that the",
+    ),
+    "a draft model": (
+        {
+            "generator": {
+                "model": "org/name",
+                "engine_args": {"speculative_config": {"model": "models", "method": "eagle3"}},
+            }
+        },
+        r"generator.engine_args.speculative_config.model names what lies beside the job file",
+    ),
 }
 
 
@@ -224,6 +239,21 @@ def test_what_is_too_large_to_send_is_refused_with_what_to_do(
         bundle(tmp_path, generator={"model": "tiny"})
     assert "generator.model: the model" in str(refused.value)
     assert "name it by its absolute path, or take a Hub id" in str(refused.value)
+
+
+def test_links_out_of_a_folder_are_refused(tmp_path: Path) -> None:
+    data = tmp_path / "home" / "data"
+    data.mkdir(parents=True)
+    (data / "part.jsonl").write_text("{}")
+    (data / "same.jsonl").symlink_to("part.jsonl")
+    assert "inputs/problems.path/data/same.jsonl" in files_of(bundle(tmp_path, problems="data"))
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / "id_rsa").write_text("key")
+    for number, target in enumerate(("../../private", "../../private/id_rsa", "../data", "none")):
+        (data / "link").symlink_to(target)
+        with pytest.raises(InputError, match=r"problems.path: .*link is a link that leads to no"):
+            bundle(tmp_path, f"bundle-{number}", problems="data")
+        (data / "link").unlink()
 
 
 def test_a_token_travels_as_a_file_for_its_owner_and_nowhere_else(
@@ -302,8 +332,28 @@ def test_a_folder_that_would_differ_by_node_is_refused(out: str) -> None:
         check_out(out)
 
 
-def test_a_bucket_is_a_folder_too() -> None:
-    check_out("s3://bucket/runs/a")
+@pytest.mark.parametrize(
+    "out", ["memory://runs/a", "file://runs/a", "local://a", "simplecache::memory://a"]
+)
+def test_a_url_that_differs_by_node_is_refused(out: str) -> None:
+    with pytest.raises(InputError, match=r"a folder all nodes share, by its absolute path"):
+        check_out(out)
+
+
+@pytest.mark.parametrize("secret", ["hunter2secret", "hf_" + "a1B2" * 9])
+def test_a_secret_in_the_folders_address_reaches_no_dashboard(
+    tmp_path: Path, run: Any, secret: str
+) -> None:
+    out = f"ftp://user:{secret}@host/out"
+    code, printed, err = run("submit", job_file(tmp_path), "--out", out)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "set it in the environment of the cluster's nodes" in err
+    assert secret not in printed + err
+
+
+@pytest.mark.parametrize("out", ["s3://bucket/runs/a", "file:///shared/runs/a"])
+def test_a_bucket_is_a_folder_too(out: str) -> None:
+    check_out(out)
 
 
 def test_an_unknown_id_is_answered_with_the_known_ones(
@@ -330,6 +380,70 @@ def test_following_hands_on_the_log_and_ends_with_the_job(
     printed: list[str] = []
     assert follow(cluster, sent.job_id, printed.append).status == "SUCCEEDED"
     assert printed == ["one\n", "two\n"]
+
+
+def test_a_log_that_a_proxy_cuts_is_taken_up_where_it_ended(
+    tmp_path: Path, cluster: FakeCluster
+) -> None:
+    sent = submit(cluster, bundle(tmp_path), OUT)
+    tails = [["one\n"], ["one\ntwo\n", "thr"], [], ["one\n", "two\nthree\n"]]
+
+    async def cut(job_id: str) -> AsyncIterator[str]:
+        for text in tails.pop(0):
+            yield text
+        if not tails:
+            cluster.jobs[job_id].status = "SUCCEEDED"
+        elif len(tails) == 1:
+            raise RuntimeError("WebSocket connection closed unexpectedly with close code 1006")
+
+    cluster.tail_job_logs = cut  # type: ignore[method-assign]
+    printed: list[str] = []
+    state = follow(cluster, sent.job_id, printed.append, sleep=lambda seconds: None)
+    assert (state.status, "".join(printed)) == ("SUCCEEDED", "one\ntwo\nthree\n")
+
+
+async def no_tail(job_id: str) -> AsyncIterator[str]:
+    for text in ():
+        yield text
+
+
+def test_a_log_that_is_always_cut_is_left_at_last(tmp_path: Path, cluster: FakeCluster) -> None:
+    sent = submit(cluster, bundle(tmp_path), OUT)
+    cluster.tail_job_logs = no_tail  # type: ignore[method-assign]
+    pauses: list[float] = []
+    assert follow(cluster, sent.job_id, print, sleep=pauses.append).status == "RUNNING"
+    assert 1 < len(pauses) < 100
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        ("SUCCEEDED", 0, ""),
+        ("FAILED", 1, "it runs"),
+        ("STOPPED", 1, "submit it again to go on"),
+        ("RUNNING", 1, "the log was cut, the job goes on: prm-factory logs"),
+    ],
+)
+def test_following_leaves_with_0_only_when_the_job_succeeded(
+    tmp_path: Path,
+    cluster: FakeCluster,
+    status: str,
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("factory.submission.jobs.MAX_SILENT_TAILS", 1)
+    sent = submit(cluster, bundle(tmp_path), OUT)
+    cluster.jobs[sent.job_id].status = status
+    cluster.tail_job_logs = no_tail  # type: ignore[method-assign]
+    left = 0
+    try:
+        follow_job(cluster, sent.job_id)
+    except typer.Exit as ended:
+        left = ended.exit_code
+    assert left == code
+    assert said in " ".join(capsys.readouterr().err.split())
 
 
 def test_stopping_waits_until_the_job_has_ended(tmp_path: Path, cluster: FakeCluster) -> None:

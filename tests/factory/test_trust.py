@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from factory.bounded_yaml import MAX_BYTES
-from factory.engine_args import known_here, secret_in
+from factory.engine_args import secret_in
 from factory.errors import InputError
 from factory.hub.source import read_source
 from factory.job import Job, load_job
@@ -14,6 +14,7 @@ from factory.trust import check_code, code_in
 from schemas.manifest import MANIFEST, read_manifest
 from tests.factory.builders import job_file, job_folder
 from tests.factory.test_cli import run as run  # the fixture
+from workers.engine_args import known_here
 
 SECTION = {"model": "org/name"}
 
@@ -30,6 +31,12 @@ RUNS_CODE = {
     "code of the model's repository": asking(trust_remote_code=True),
     "of the teacher's": asking("teacher", trust_remote_code=True),
     "of a draft model's": asking(speculative_config={"model": "o/n", "trust_remote_code": True}),
+    "a class that drafts": asking(speculative_config={"method": "custom_class", "model": "o/n"}),
+    "one told by its name": asking(speculative_config={"model": "mine.Class"}),
+    "the same as flags": asking(spec_model="mine.Class", spec_tokens=3),
+    "and by its method": asking(spec_method="custom_class"),
+    "a cache by name": asking(ec_manager_config={"encoder_cache_manager_cls": "mine.Cache"}),
+    "pickles": asking(load_format="ipc_cache"),
     "a class by name": asking(worker_extension_cls="os.path"),
     "classes by name": asking(logits_processors=["mine:Processor"]),
     "a file of Python": asking(reasoning_parser_plugin="/tmp/x.py"),
@@ -52,6 +59,8 @@ def test_what_runs_code_needs_the_flag(given: Job) -> None:
         asking(tensor_parallel_size=4, distributed_executor_backend="ray", dtype="bfloat16"),
         asking(trust_remote_code=False, hf_overrides={"rope_theta": 1e6}),
         asking(speculative_config={"method": "ngram", "num_speculative_tokens": 3}),
+        asking(speculative_config={"method": "eagle3", "model": "org/Draft-1.5B"}),
+        asking(spec_model="/models/draft-1.5b", load_format="safetensors"),
         job(recipe="genprm"),
     ],
 )

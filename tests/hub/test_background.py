@@ -1,8 +1,10 @@
 """A push beside a job neither blocks it nor fails it."""
 
+import re
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,41 @@ def test_waiting_at_the_end_is_said_once_for_each_reason(
         assert not pusher.finish(states.append).is_finished
     assert "ConnectError" in str(states[-1].last_error)
     assert len({(state.pushed, state.last_error) for state in states}) == len(states)
+
+
+@dataclass(slots=True)
+class SlowCommit:
+    """Refuses the first requests for a commit, and holds the next one until told."""
+
+    num_refused: int
+    is_held: threading.Event = field(default_factory=threading.Event)
+    release: threading.Event = field(default_factory=threading.Event)
+
+    def next(self, request: str) -> Fault | None:
+        if not re.search("POST .*/commit", request) or self.is_held.is_set():
+            return None
+        if self.num_refused:
+            self.num_refused -= 1
+            return Fault(status=500)
+        self.is_held.set()
+        assert self.release.wait(60)
+        return None
+
+
+@pytest.mark.parametrize("num_refused", [0, 1])
+def test_an_upload_is_waited_for_longer_than_a_hub_that_refuses(
+    tmp_path: Path, hub: Hub, num_refused: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("factory.hub.background.MOMENT_S", 0.05)
+    folder = empty_folder(tmp_path / "dataset")
+    seal_bytes(folder, 1)
+    commit = SlowCommit(num_refused)
+    hub.faults = commit  # type: ignore[assignment]
+    rhythm = replace(QUICK, patience_s=0.2)
+    with BackgroundPush(folder, REPO, token=TOKEN, endpoint=hub.url, rhythm=rhythm) as pusher:
+        assert commit.is_held.wait(20)
+        threading.Timer(1.0, commit.release.set).start()
+        assert pusher.finish().is_finished
 
 
 def test_a_push_that_is_done_at_once_says_nothing(tmp_path: Path, hub: Hub) -> None:

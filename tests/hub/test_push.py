@@ -274,6 +274,42 @@ def test_a_shard_that_vanished_from_the_repo_is_not_added_twice(tmp_path: Path, 
     assert hub.repos[REPO].num_additions("data/train-00000.parquet") == 1
 
 
+@pytest.mark.parametrize("revision", ["main", "run-2"])
+def test_a_repo_or_branch_that_is_deleted_in_mid_run_is_not_made_anew(
+    tmp_path: Path, hub: Hub, revision: str
+) -> None:
+    folder = folder_of(tmp_path, 8)
+    rhythm = replace(QUICK, patience_s=5.0)
+
+    def delete(state: PushState) -> None:
+        if state.num_commits == 1 and REPO in hub.repos:
+            hub.repos[REPO].branches.pop("run-2", None)
+            if revision == "main":
+                del hub.repos[REPO]
+
+    options = {"revision": revision, "rhythm": rhythm, "is_private": True}
+    state = push_quickly(folder, hub, watch=delete, **options)
+    assert state.is_stopped
+    assert "is not made anew while a push runs: bring it back" in str(state.last_error)
+    assert [r.branches.keys() for r in hub.repos.values()] == [{"main"}] * (revision != "main")
+
+
+def test_a_shard_that_the_repo_holds_is_not_looked_for_in_the_folder_again(
+    tmp_path: Path, hub: Hub
+) -> None:
+    folder = folder_of(tmp_path, 8)
+    states: list[PushState] = []
+
+    def remove(state: PushState) -> None:
+        states.append(state)
+        if state.num_commits == 1:
+            (folder / "data/train-00000.parquet").unlink(missing_ok=True)
+
+    assert push_quickly(folder, hub, watch=remove).is_finished
+    assert [state.last_error for state in states] == [None] * len(states)
+    assert_pushed_once(folder, hub.repos[REPO])
+
+
 def test_a_manifest_that_cannot_be_read_for_a_moment_is_read_again(
     tmp_path: Path, hub: Hub
 ) -> None:

@@ -30,23 +30,32 @@ def model(tmp_path: Path) -> str:
     return save_tiny_model(tmp_path / "model")
 
 
-def train(
-    data: object, model: str, out: Path, env: dict[str, str]
-) -> subprocess.CompletedProcess[str]:
+Run = subprocess.Popen[str]
+
+
+def training(data: object, model: str, out: Path, env: dict[str, str]) -> Run:
     command = [sys.executable, "-m", "factory.cli", "train", "--data", str(data), "--streaming"]
     command += ["--model", model, "--out", str(out), "--batch-size", "4", "--epochs", "2"]
-    return subprocess.run(
-        command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, check=False
-    )
+    said = subprocess.PIPE
+    return subprocess.Popen(command, cwd=ROOT, env=env, stdout=said, stderr=said, text=True)
+
+
+def ended(run: Run) -> tuple[int, str]:
+    """Exit code and what was said of errors."""
+    _, errors = run.communicate(timeout=240)
+    return run.returncode, errors
 
 
 def test_training_from_the_hub_is_training_from_the_folder(
     hub: Hub, dataset: Path, model: str, tmp_path: Path, client_env: dict[str, str]
 ) -> None:
     push_quickly(dataset, hub)
-    for data, out in ((REPO, "hub"), (dataset, "folder")):
-        done = train(data, model, tmp_path / out, client_env)
-        assert done.returncode == 0, done.stderr
+    runs = [
+        training(data, model, tmp_path / out, client_env)
+        for data, out in ((REPO, "hub"), (dataset, "folder"))
+    ]
+    for code, errors in map(ended, runs):
+        assert code == 0, errors
     weights = [load_file(tmp_path / out / "model.safetensors") for out in ("hub", "folder")]
     assert weights[0].keys() == weights[1].keys()
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
@@ -62,7 +71,7 @@ def test_training_from_the_hub_is_training_from_the_folder(
 def test_a_repository_that_is_not_there_is_named(
     hub: Hub, model: str, tmp_path: Path, client_env: dict[str, str]
 ) -> None:
-    done = train("org/nothing", model, tmp_path / "out", client_env)
-    assert done.returncode == 2
-    assert "org/nothing" in done.stderr
-    assert "Traceback" not in done.stderr
+    code, errors = ended(training("org/nothing", model, tmp_path / "out", client_env))
+    assert code == 2
+    assert "org/nothing" in errors
+    assert "Traceback" not in errors

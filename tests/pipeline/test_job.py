@@ -43,10 +43,11 @@ def has_dataset(out: Path) -> bool:
 def test_a_job_that_is_killed_while_it_seals_goes_on_to_the_same_files(tmp_path: Path) -> None:
     job = write_job(tmp_path, 16)
     straight, cut = tmp_path / "straight", tmp_path / "cut"
-    finished(labelling(job, straight))
+    undisturbed = labelling(job, straight)
     driver = labelling(job, cut, delay_s=0.2)
     eventually(lambda: num_sealed(cut) > 0, driver)
     killed(driver)
+    finished(undisturbed)
     assert not (cut / "dataset" / "manifest.json").exists() or not manifest_in(cut).is_complete
     finished(labelling(job, cut))
     assert published(cut) == published(straight)

@@ -16,18 +16,12 @@ import pytest
 
 from factory.errors import InputError
 from factory.job import ModelSection
-from factory.job_stages import Stage
-from factory.recipes import load_recipe
-from factory.spending import spent
 from factory.stage_folder import StageFolder
-from factory.stages import EnginesLost, pending_problems, run_stage
+from factory.stages import pending_problems, run_stage
 from factory.stored import Row, StoredRows, rows_in
-from factory.watched_stage import run_watched
-from factory.watching.stage_run import unwatched
 from schemas.arrow import arrow_schema, to_row
 from schemas.generation import Prompt
 from schemas.records import ProblemGroup, Status
-from tests.factory.builders import manifest_of
 from workers.admission import Admission
 from workers.engine import EngineDead
 from workers.program import AnswerGrader, Program
@@ -225,74 +219,3 @@ def test_engines_that_do_not_fit_the_cluster_are_refused(ray_cluster: None, tmp_
             tally=None,
             open_engine=silent_engine,
         )
-
-
-@dataclass(frozen=True)
-class LoseTheEngine:
-    """A program over whose last group an engine dies, the first time it is met."""
-
-    last: str
-    met: Path
-
-    async def __call__(
-        self, group: ProblemGroup, engine: Admission, grader: AnswerGrader
-    ) -> ProblemGroup:
-        if group.problem_id == self.last and not self.met.exists():
-            await asyncio.sleep(1.0)  # the others are stored meanwhile
-            self.met.touch()
-            raise EngineDead("CUDA error")
-        return replace(group, status=Status.OK, reason=None)
-
-
-@dataclass(frozen=True)
-class OpenButOnce:
-    """Opens an engine; the one after a death does not start, once."""
-
-    met: Path
-    refused: Path
-
-    def __call__(self) -> ScriptedEngine:
-        if self.met.exists() and not self.refused.exists():
-            self.refused.touch()
-            raise RuntimeError("CUDA out of memory")
-        return silent_engine()
-
-
-def stage_of(folder: StageFolder, program: Program) -> Stage:
-    section = ModelSection(model="scripted", groups_in_flight=16)
-    return Stage(name="label", folder=folder, program=program, section=section)
-
-
-def test_a_stage_that_loses_its_engine_for_a_while_begins_again(
-    ray_cluster: None, tmp_path: Path
-) -> None:
-    folder = StageFolder(path=tmp_path / "stage")
-    met, refused = tmp_path / "met", tmp_path / "refused"
-    stage = stage_of(folder, LoseTheEngine(last="p039", met=met))
-    manifest = run_watched(
-        stage,
-        rows_in(store(tmp_path / "in", 40)),
-        StoredRows(folder),
-        manifest_of(load_recipe("math-shepherd")),
-        unwatched,
-        lambda section: OpenButOnce(met=met, refused=refused),
-    )
-    assert refused.exists()
-    assert sorted(row["problem_id"] for row in rows_of(folder)) == [f"p{i:03d}" for i in range(40)]
-    assert manifest.stages["label"]["num_ok"] == 40
-
-
-def test_an_engine_that_never_starts_is_an_error_at_once(ray_cluster: None, tmp_path: Path) -> None:
-    folder = StageFolder(path=tmp_path / "stage")
-    (tmp_path / "met").touch()
-    opener = OpenButOnce(met=tmp_path / "met", refused=tmp_path / "refused")
-    with pytest.raises(EnginesLost, match=r"did not start: .*CUDA out of memory"):
-        run_watched(
-            stage_of(folder, Mark()),
-            rows_in(store(tmp_path / "in", 4)),
-            StoredRows(folder),
-            manifest_of(load_recipe("math-shepherd")),
-            unwatched,
-            lambda section: opener,
-        )
-    assert spent(folder)["num_ok"] == 0

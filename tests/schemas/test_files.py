@@ -1,5 +1,6 @@
 """Files are complete or absent, on this machine and in a bucket."""
 
+import os
 import resource
 from pathlib import Path
 
@@ -63,11 +64,27 @@ def test_tables_come_back_whole_or_by_column(folder: Path) -> None:
     assert read_table(file).num_rows == 0
 
 
-def test_a_local_writer_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
-    (tmp_path / "f").mkdir()  # no file can take the place of a folder
-    with pytest.raises(OSError, match="f"):
-        write_atomically(tmp_path / "f", "new")
-    assert [p.name for p in tmp_path.iterdir()] == ["f"]
+def test_what_is_no_regular_file_is_not_replaced_by_one(tmp_path: Path) -> None:
+    pipe, folder = tmp_path / "pipe", tmp_path / "folder"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    for there in (pipe, folder):
+        with pytest.raises(PermissionError, match="Is no regular file") as refused:
+            write_atomically(there, "new")
+        assert refused.value.filename == str(there)
+    assert pipe.is_fifo()
+    assert {p.name for p in tmp_path.iterdir()} == {"pipe", "folder"}
+
+
+@pytest.mark.parametrize("old", ["old", None])
+def test_through_a_link_its_file_is_written(tmp_path: Path, old: str | None) -> None:
+    file, link = tmp_path / "deep" / "file", tmp_path / "link"
+    link.symlink_to(file)
+    if old is not None:
+        write_atomically(file, old)
+    write_atomically(link, "new")
+    assert link.is_symlink()
+    assert file.read_text() == "new"
 
 
 def test_what_a_killed_writer_left_is_never_listed_and_goes(tmp_path: Path) -> None:
@@ -89,6 +106,7 @@ def test_places_are_paths_or_urls(bucket: str, tmp_path: Path) -> None:
 
 def test_a_file_there_is_no_room_for_is_named(tmp_path: Path) -> None:
     """The kernel's limit of a file's size is met in `write`, as a full disk is."""
+    write_atomically(tmp_path / "file", "old")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, before[1]))
     try:
@@ -97,4 +115,5 @@ def test_a_file_there_is_no_room_for_is_named(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert raised.value.filename == str(tmp_path / "file")
-    assert list(tmp_path.iterdir()) == []
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "old"

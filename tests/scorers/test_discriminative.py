@@ -2,6 +2,7 @@
 
 from math import isnan
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer
 from factory.errors import InputError
 from factory.scorers import SolutionText, open_scorer
 from factory.scorers.transformers_backend import batches
-from factory.training.layouts import TRL, Layout, layout_named
+from factory.training.layouts import TRL, Layout
 from factory.training.prm_file import DISCRIMINATIVE, PrmFile, write_prm_file
 from tests.scorers.checkpoints import (
     SOLUTIONS,
@@ -88,10 +89,33 @@ def test_qwen_s_checkpoint_loads_without_running_its_code(qwen: Path) -> None:
 
 def test_without_qwen_s_separator_the_layout_is_trl_s(tmp_path: Path) -> None:
     folder = save_llama_prm(tmp_path, with_separator=False)
-    layout = layout_named(TRL, separator="\n\n")
-    scorer = open_scorer(str(folder), layout=layout)
+    scorer = open_scorer(str(folder), layout=TRL, separator="\n\n")
     assert len(scorer.score("What is 1 + 1?", ["It is 2.", "So 2."])) == 2
     assert scorer.describe()["layout"] == TRL
+
+
+def test_what_is_given_replaces_that_of_prm_json_and_no_more(tmp_path: Path) -> None:
+    folder = save_llama_prm(tmp_path)
+    prm = PrmFile(
+        kind=DISCRIMINATIVE,
+        layout="extra_0",
+        separator="<extra_0>",
+        system="Be brief.",
+        good_label=1,
+    )
+    write_prm_file(folder, prm)
+
+    def read_by(**given: Any) -> tuple[str, str, str | None]:
+        told = open_scorer(str(folder), **given).describe()
+        return told["layout"], told["separator"], told["system"]
+
+    own = ("extra_0", "<extra_0>", "Be brief.")
+    assert read_by() == read_by(layout="extra_0") == read_by(separator="<extra_0>") == own
+    assert read_by(system="Other.") == ("extra_0", "<extra_0>", "Other.")
+    assert read_by(system="") == ("extra_0", "<extra_0>", None)
+    assert read_by(layout="trl", separator="\n\n") == ("trl", "\n\n", None)
+    with pytest.raises(InputError, match="trl has no system text"):
+        read_by(layout="trl", separator="\n\n", system="Other.")
 
 
 def test_prm_json_says_which_label_is_good(tmp_path: Path) -> None:
@@ -190,7 +214,7 @@ def test_what_is_no_prm_is_said_in_a_line(config: str | None, message: str, tmp_
         ({"num_samples": 8}, "is discriminative"),
         ({"num_samples": 0}, "at least 1"),
         ({"engine_args": {"dtype": "float32"}}, "add --backend vllm"),
-        ({"layout": Layout(separator="ki ki")}, "the separator 'ki ki' is"),
+        ({"separator": "ki ki"}, "the separator 'ki ki' is"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(

@@ -8,7 +8,9 @@ import pytest
 from factory.scorers import SolutionText
 from factory.scorers.forms import ChainForm, ConversationForm, CritiqueForm
 from factory.scorers.generative import GenerativeScorer
+from factory.scorers.opening import verify_by
 from factory.scorers.verification import Verification, averaged, p_good
+from factory.training.prm_file import PrmFile
 from schemas.generation import Completion, FinishReason, Prompt, Sampling
 from workers.engine import EngineDead
 from workers.sandbox import CellResult, CellStatus
@@ -146,6 +148,53 @@ def test_a_chain_has_the_question_s_answer_as_its_last_score(
     assert asked[0].endswith("The step is \\boxed{")
     assert asked[-1].startswith("<think>\nStep 1")
     assert asked[-1].endswith("\\boxed{incorrect}\n</think>\nIs the solution correct?")
+
+
+def test_a_foreign_model_is_asked_as_the_published_ones_are() -> None:
+    """The data card of GenPRM, and the model card of ThinkPRM with its opening words."""
+    genprm = verify_by("genprm", None, SAMPLING, None)
+    assert genprm.system == (
+        "You are a math teacher. Your task is to review and critique the paragraphs in solution "
+        "step by step."
+    )
+    asked: list[str] = []
+
+    def weigh_chain(prompt: Prompt, options: Sequence[str]) -> list[float]:
+        asked.append(prompt.prefix)
+        return [log(0.7), log(0.3)]
+
+    engine = ScriptedEngine(
+        lambda _p, _s: paused(CHAIN.removeprefix("<think>"), "</think>"), weigh=weigh_chain
+    )
+    scorer = GenerativeScorer(engine, Recorded(), verify_by("thinkprm", None, SAMPLING, None))
+    scorer.score(SOLUTION.problem, SOLUTION.steps)
+    [turn] = engine.calls[0].prompt.messages
+    assert turn.content == (
+        "You are given a math problem and a proposed step-by-step solution:\n\n[Math Problem]\n\n"
+        "What is 2 + 2?\n\n[Solution]\n\nStep 1: 2 + 2 = 4.\nStep 2: 4 - 1 = 2.\nStep 3: So 2."
+        "\n\nReview and critique each step in the proposed solution to determine whether each step "
+        "is correct. If the solution is incomplete, only verify the provided steps."
+    )
+    assert engine.calls[0].prompt.prefix == "\nLet's verify step by step:"
+    assert all(text.startswith("\nLet's verify step by step:\nStep 1: Right.") for text in asked)
+    assert asked[-1].endswith("\\boxed{incorrect}\n</think>\nIs the solution correct?")
+
+
+def test_a_given_system_text_comes_before_that_of_prm_json() -> None:
+    for form in ("genprm", "thinkprm"):
+        prm = PrmFile(kind="generative", form=form, system="Mine.")
+
+        def system(given: str | None, form: str = form, prm: PrmFile | None = prm) -> str | None:
+            verify = verify_by(form, prm, SAMPLING, given)
+            found: str | None = verify.system if form == "genprm" else verify.form.system
+            return found
+
+        assert system(None) == "Mine."
+        assert system("Other.") == "Other."
+        assert system("") is None
+    ours = verify_by("thinkprm", PrmFile(kind="generative", form="thinkprm"), SAMPLING, None)
+    assert not ours.form.prompt("Q", ["s"]).prefix
+    assert verify_by("critique", None, SAMPLING, "Other.").form.system == "Other."
 
 
 def test_a_dead_engine_is_one_error_and_no_score() -> None:

@@ -77,6 +77,50 @@ def test_files_of_rows_are_read_as_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("names", "split", "read"),
+    [
+        (["data/train-00000-of-00001", "data/test-00000-of-00001"], "train", [0]),
+        (["data/train-00000-of-00002", "data/train-00001-of-00002", "test"], "train", [0, 1]),
+        (["train", "test", "dev_rows"], "test", [1]),
+        (["train", "test", "dev_rows"], "validation", [2]),
+        (["train/a", "valid/a"], "valid", [1]),
+        (["hard-00000-of-00001", "train-00000-of-00001"], "hard", [0]),
+        (["a", "latest", "trained"], "train", [0, 1, 2]),
+        (["rows", ".cache/test"], "train", [0]),
+    ],
+)
+def test_a_folder_of_files_named_by_split_is_read_by_split(
+    tmp_path: Path, names: list[str], split: str, read: list[int]
+) -> None:
+    rows = oracle_rows(len(names))
+    folder = tmp_path / "testing"
+    for name, row in zip(names, rows, strict=True):
+        write_rows(folder / f"{name}.parquet", [row])
+    (folder / "dataset_infos.json").write_text("{}")
+    source = open_source(str(folder), part="data", split=split, columns=COLUMNS)
+    found = [row["prompt"] for row in source.rows()]
+    assert sorted(found) == sorted(rows[i]["prompt"] for i in read)
+
+
+@pytest.mark.parametrize(
+    ("names", "split", "message"),
+    [
+        (["a.jsonl", "b.parquet"], "train", "several kinds, a.jsonl and b.parquet"),
+        (["test.jsonl"], "train", "no files of the split train: there are test"),
+        (["a.jsonl"], "test", "no files of the split test: there are none, so leave --split"),
+        (["more.jsonl", "train.jsonl"], "train", "splits train, and more.jsonl names none"),
+    ],
+)
+def test_files_that_would_be_left_out_without_a_word_are_refused(
+    tmp_path: Path, names: list[str], split: str, message: str
+) -> None:
+    for name in names:
+        (tmp_path / name).write_text('{"prompt": "q"}\n')
+    with pytest.raises(InputError, match=message):
+        open_source(str(tmp_path), part="data", split=split, columns=COLUMNS)
+
+
+@pytest.mark.parametrize(
     ("data", "message"),
     [
         *[

@@ -19,10 +19,13 @@ from transformers import (
 from factory.errors import InputError
 from factory.scorers import open_scorer
 from factory.training.layouts import Layout
-from factory.training.outcome import Trained
+from factory.training.outcome import Trained, check_weights
 from factory.training.prm_file import read_prm_file
+from factory.training.processes import check_launch
 from factory.training.run_folder import check_folder, write_run
 from factory.training.settings import TrainSettings
+from factory.training.sources import open_source
+from factory.training.targets import COLUMNS
 from factory.training.train import train
 from tests.scorers.checkpoints import SOLUTIONS, save_llama_prm, save_qwen_prm
 from tests.training.builders import oracle_rows, rows_with_plain_errors, write_rows
@@ -265,7 +268,7 @@ def test_a_published_prm_goes_on_with_its_own_head(
         )
     )
     before, after = (
-        open_scorer(str(folder), device="cpu", layout=Layout()).score_all(SOLUTIONS)
+        open_scorer(str(folder), device="cpu", layout="extra_0").score_all(SOLUTIONS)
         for folder in (start, base.out)
     )
     for old, new in zip(before, after, strict=True):
@@ -326,6 +329,99 @@ def test_the_loss_falls_in_bfloat16_too(base: TrainSettings, lora_rank: int) -> 
     assert {weight.dtype for weight in weights(base.out).values()} == {torch.bfloat16}
 
 
+def test_what_adapters_leave_to_train_is_held_in_float32(
+    base: TrainSettings, tmp_path: Path
+) -> None:
+    """A step of 1e-5 moves a head of weights near 0.02, of which bfloat16 would round it away."""
+    base = replace(base, bf16=True, lora_rank=2, separator="<ки>", max_steps=1)
+
+    class InFloat32(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+            trained = [w for w in others["model"].parameters() if w.requires_grad]
+            assert {weight.dtype for weight in trained} == {torch.float32}
+
+    heads = []
+    for rate in (1e-12, 1e-5):
+        settings = replace(base, learning_rate=rate, out=tmp_path / str(rate))
+        run(settings, InFloat32())
+        adapter = load_file(settings.out / "adapter" / "adapter_model.safetensors")
+        [head] = [weight for name, weight in adapter.items() if name.endswith("score.weight")]
+        heads.append(head)
+    assert heads[0].dtype is torch.float32
+    assert ((heads[1] - heads[0]).abs() > 5e-6).float().mean() > 0.9
+
+
+def test_a_run_without_weights_keeps_its_checkpoints(base: TrainSettings) -> None:
+    with pytest.raises(RuntimeError, match=r"no weights were written to .*: resume from"):
+        check_weights(base.out)
+    run(replace(base, max_steps=1))
+    check_weights(base.out)
+    path = base.out / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(RuntimeError, match="are broken"):
+        check_weights(base.out)
+
+
+def test_a_launch_that_training_is_not_made_for_is_refused(
+    base: TrainSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with pytest.raises(InputError, match=r"sees 8 GPUs: .* torchrun --nproc-per-node 8 .*=0"):
+        check_launch(8, has_adapters=False)
+    check_launch(1, has_adapters=True)
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    check_launch(8, has_adapters=True)
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(InputError, match="--fsdp_version 2"):
+        check_launch(8, has_adapters=False)
+    monkeypatch.setenv("FSDP_VERSION", "2")
+    check_launch(8, has_adapters=False)
+    with pytest.raises(InputError, match="not merged under FSDP"):
+        run(replace(base, lora_rank=2))
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    with pytest.raises(InputError, match="DeepSpeed is not supported"):
+        check_launch(8, has_adapters=False)
+
+
+def test_a_run_on_the_cpu_takes_no_gpu(
+    base: TrainSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 8)
+    with pytest.raises(InputError, match="sees 8 GPUs"):
+        run(base)
+    run(replace(base, device="cpu", max_steps=1))
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_what_was_left_out_is_told_before_the_first_step_where_it_is_known(
+    base: TrainSettings, streaming: bool
+) -> None:
+    said: list[str] = []
+    told_at_first_step: list[bool] = []
+
+    class First(TrainerCallback):
+        def on_step_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+            told_at_first_step.append(any("64 rows read" in line for line in said))
+
+    train(replace(base, max_steps=1, streaming=streaming), said.append, [First()])
+    assert told_at_first_step == [not streaming]
+    assert sum("rows read" in line for line in said) == 1
+
+
+def test_the_other_processes_may_come_when_the_main_one_has_begun_to_write(
+    base: TrainSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that streams, and has passed the check of the folder when the other makes its own."""
+    with pytest.raises(KeyboardInterrupt):
+        run(replace(base, streaming=True), Interruption(1))
+    source = open_source(base.data, part="data", split="train", columns=COLUMNS)
+    with pytest.raises(InputError, match="unfinished run"):
+        check_folder(base, source.origin)
+    monkeypatch.setenv("RANK", "1")
+    check_folder(base, source.origin)
+
+
 def test_accumulated_micro_batches_are_one_batch(base: TrainSettings, tmp_path: Path) -> None:
     """Each step of each of them weighs the same, however many steps fall to which."""
     whole = replace(base, micro_batch_size=16, max_steps=2, labels="hard")
@@ -369,6 +465,18 @@ def test_settings_that_do_not_fit_are_told(
         ({"labels": "counts", "loss": "mse"}, "likelihood"),
         ({"labels": "soft", "weigh_by_probability": True}, "only hard labels"),
         ({"batch_size": 0}, "--batch-size 0"),
+        ({"epochs": 0}, "--epochs 0 has to be above 0"),
+        ({"learning_rate": -1e-5}, "--learning-rate -1e-05 has to be above 0"),
+        ({"learning_rate": float("nan")}, "--learning-rate nan has to be above 0"),
+        ({"lora_rank": -1}, "--lora-rank -1 has to be at least 0"),
+        ({"lora_rank": 4, "lora_alpha": 0}, "--lora-alpha 0 has to be at least 1"),
+        ({"weight_decay": float("inf")}, "--weight-decay inf"),
+        ({"seed": -1}, "--seed -1 has to be from 0 to"),
+        ({"lora_alpha": 4}, "--lora-alpha 4 does nothing without --lora-rank"),
+        ({"layout": "trl", "system": "hello"}, "--system hello does nothing for --layout trl"),
+        ({"kind": "generative", "labels": "soft"}, "--labels soft does nothing for --kind gen"),
+        ({"kind": "generative", "layout": "trl"}, "--layout trl does nothing for --kind gen"),
+        ({"kind": "generative", "undecided": "keep"}, "--undecided keep does nothing"),
     ],
 )
 def test_impossible_settings_are_refused_when_built(given: dict[str, Any], message: str) -> None:

@@ -119,7 +119,7 @@ def test_status_and_log_tell_what_was_done(ray_cluster: None, tmp_path: Path) ->
     assert (stage.program.num_steps, stage.program.num_undecided) == (4 * NUM_GROUPS, NUM_GROUPS)
     assert stage.drop_reasons == {"too long": 1}
     assert [f.problem_id for f in stage.recent_failures] == ["p003"]
-    assert stage.gpu_s == pytest.approx(2 * stage.elapsed_s)
+    assert 0 < stage.gpu_s <= 2 * stage.elapsed_s
     events = log_of(tmp_path)
     assert {line["job"] for line in events} == {"told"}
     assert [line["event"] for line in events] == [

@@ -74,7 +74,7 @@ def test_token_rates_look_back_a_minute_and_group_rates_to_the_beginning() -> No
     assert rates.groups_per_s == pytest.approx(100 / 300)
 
 
-def test_engines_are_paid_for_while_they_start_and_those_of_a_range_once_they_are_up() -> None:
+def test_engines_cost_nothing_while_nodes_are_waited_for_and_then_from_their_start_on() -> None:
     now = [0.0]
     run = StageRun(
         name="label",
@@ -84,13 +84,19 @@ def test_engines_are_paid_for_while_they_start_and_those_of_a_range_once_they_ar
         num_engines=8,
         min_engines=2,
         num_gpus=4.0,
+        engine_s_before=50.0,
+        gpu_s_before=200.0,
     )
     reader = StageReader(run, clock=lambda: now[0])
-    now[0] = 30.0
-    assert reader.take({}).status.gpu_s == 30 * 2 * 4
-    now[0] = 40.0
-    status = reader.take({"one": worker("a"), "two": worker("b"), "three": worker("c")}).status
-    assert (status.engine_s, status.gpu_s) == (60 + 30, 4 * 90)
+    now[0] = 1800.0
+    assert reader.take({}).status.gpu_s == 0
+    now[0] = 1831.0
+    first = worker("a", engine_start_s=30.0, working_s=0.5)
+    assert reader.take({"one": first}).status.engine_s == 30.5 * 2
+    now[0] = 1841.0
+    status = reader.take({"one": first, "two": worker("b"), "three": worker("c")}).status
+    assert (status.engine_s, status.gpu_s) == (61 + 30, 4 * 91)
+    assert (status.engine_s_before, status.gpu_s_before) == (50, 200)
 
 
 def test_a_driver_is_silent_after_a_minute_unless_its_job_has_ended() -> None:

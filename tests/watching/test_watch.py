@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from factory.cli import main
-from factory.report.stage_lines import headline, pace
+from factory.report.stage_lines import cost, headline, pace
 from factory.report.watch import follow, view
 from factory.watching.status import JobStatus, State
 from factory.watching.status_file import write_status
@@ -92,6 +92,11 @@ def shown(status: JobStatus, now: float) -> str:
 def test_everything_that_is_known_is_shown() -> None:
     status = job(stages=(BUSY,), num_shards_sealed=7, num_shards_pushed=5)
     assert shown(status, 1600.0) == SHOWN
+
+
+def test_the_cost_of_all_runs_is_shown_once_there_were_others() -> None:
+    again = replace(BUSY, state=State.DONE, engine_s_before=1800.0, gpu_s_before=1800.0)
+    assert cost(again) == "1.00 GPU-hours, 1,000,000 tokens, 1.50 GPU-hours over all runs"
 
 
 def test_a_stage_without_a_token_says_that_engines_start() -> None:

@@ -12,24 +12,24 @@ from workers.store import patiently, write_groups
 
 
 class Refusing:
-    """Refuses a few times, as a full disk or a lost mount does."""
+    """Refuses a few times, as a full disk or a lost mount does, and says how often it was asked."""
 
     def __init__(self, number: int, times: int) -> None:
         self.number = number
         self.times = times
         self.num_asked = 0
 
-    def __call__(self) -> None:
+    def __call__(self) -> int:
         self.num_asked += 1
         if self.num_asked <= self.times:
             raise OSError(self.number, os.strerror(self.number), "/runs/batch.parquet")
+        return self.num_asked
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.ESTALE, errno.EIO])
 def test_storage_that_comes_back_gets_the_batch(number: int) -> None:
     write = Refusing(number, times=2)
-    asyncio.run(patiently(write, (0.01, 0.01)))
-    assert write.num_asked == 3
+    assert asyncio.run(patiently(write, (0.01, 0.01))) == 3
 
 
 def test_storage_that_stays_away_is_named_in_the_end() -> None:

@@ -284,8 +284,8 @@ def test_what_vllm_refuses_is_a_value_error_for_that_call(engine: Engine) -> Non
 @pytest.mark.parametrize(
     ("engine_args", "message"),
     [
-        ({"max_num_seq": 8}, "no engine argument 'max_num_seq'; did you mean max_num_seqs"),
-        ({"model": "another"}, "'model' is set by us"),
+        ({"max_num_seq": 8}, "no engine argument 'max_num_seq': did you mean max_num_seqs"),
+        ({"model": "another"}, "model is set by us"),
         ({"enable_chunked_prefill": True}, "crashes seeded requests on CPU"),
     ],
 )

@@ -1,17 +1,22 @@
 """A worker runs a program on many groups: each stands or falls alone, and a dead engine ends it."""
 
 import asyncio
+import errno
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from schemas.arrow import arrow_schema, from_row, to_row
+from schemas.files import listed, place, write_atomically
 from schemas.generation import Message, Prompt, Sampling
 from schemas.records import ProblemGroup, Status, Verdict
 from workers.admission import Admission
@@ -157,6 +162,49 @@ def test_marks_of_finished_batches_are_gone(tmp_path: Path) -> None:
     assert not any((tmp_path / "attempts").iterdir())
 
 
+class Hiccups(MemoryFileSystem):
+    """A store that refuses the first call of each kind."""
+
+    protocol = "hiccups"
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+    refused: ClassVar[Counter[str]] = Counter()
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return str(super()._strip_protocol(path.removeprefix("hiccups:/")))
+
+    def _refuse_once(self, kind: str) -> None:
+        self.refused[kind] += 1
+        if self.refused[kind] == 1:
+            raise OSError(errno.EIO, "away for a moment")
+
+    def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
+        self._refuse_once(f"open {mode}")
+        return super()._open(path, mode, **options)
+
+    def ls(self, path: str, detail: bool = True, **options: Any) -> Any:
+        self._refuse_once("list")
+        return super().ls(path, detail, **options)
+
+    def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
+        self._refuse_once("remove")
+        super().rm(path, recursive, maxdepth)
+
+
+@pytest.mark.filterwarnings("ignore:UPath 'hiccups' filesystem")
+def test_a_hiccup_of_the_storage_costs_no_batch() -> None:
+    fsspec.register_implementation("hiccups", Hiccups, clobber=True)
+    folder = place("hiccups://bucket/pass-0000")
+    Hiccups.refused["open wb"] = 1
+    write_atomically(folder / "attempts" / "another.mark", "")
+    Hiccups.refused.clear()
+    returned = asyncio.run(worker(folder)(table(group("a", "hi"))))
+    assert returned.to_pylist() == [{"problem_id": "a", "status": "ok"}]
+    assert set(Hiccups.refused) == {"open rb", "open wb", "list", "remove"}
+    assert len(listed(folder, "*.parquet")) == 1
+
+
 DIES = """
 import asyncio, sys
 from pathlib import Path
@@ -185,7 +233,7 @@ def test_a_group_that_kills_four_engines_fails_and_its_neighbours_do_not(tmp_pat
     [file] = tmp_path.glob("*.parquet")
     a, b, c = groups_of(pq.read_table(file))
     assert (a.status, b.status, c.status) == (Status.OK, Status.FAILED, Status.OK)
-    assert b.reason == "EngineDead: the engine died 2 times while it ran this problem alone"
+    assert b.reason == "EngineDead: the engine died 2 times while this problem ran alone"
 
 
 def test_a_dead_engine_takes_its_process_along(tmp_path: Path) -> None:

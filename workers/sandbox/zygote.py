@@ -74,7 +74,7 @@ def main(config: dict[str, Any]) -> None:
     """Serves requests that come over stdin, a socket, until the owner closes its end or dies."""
     settings = Settings(**config | {"limits": Limits(**config["limits"])})
     control = socket.socket(fileno=os.dup(0))
-    os.dup2(1, 0)  # /dev/null, which need not exist in here by name
+    _close_stdin()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         locks = _prepare(settings)
@@ -96,6 +96,14 @@ def main(config: dict[str, Any]) -> None:
             _send(control, BROKEN, f"{type(error).__name__}: {error}".encode())
             return
         _send(control, ending.letter, ending.output)
+
+
+def _close_stdin() -> None:
+    """Whoever reads from it finds its end at once, and no file of this machine."""
+    end, other = os.pipe()
+    os.close(other)
+    os.dup2(end, 0)
+    os.close(end)
 
 
 def _prepare(settings: Settings) -> child.Locks:
