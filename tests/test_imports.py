@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+TOPS = ("schemas", "workers", "factory")
 HEAVY = ("ray", "vllm", "torch", "transformers", "datasets")
 FORBIDDEN = {
     "schemas": ("workers", "factory"),
@@ -73,3 +74,36 @@ def test_importing_light_packages_loads_nothing_heavy(folder: str) -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def top_level_names(path: Path) -> set[str]:
+    """What other modules can import from a file."""
+    found: set[str] = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        for inner in ast.walk(node) if isinstance(node, ast.If | ast.Try) else [node]:
+            if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                found.add(inner.name)
+            elif isinstance(inner, ast.Import | ast.ImportFrom):
+                found |= {(alias.asname or alias.name).split(".")[0] for alias in inner.names}
+            elif isinstance(inner, ast.Assign | ast.AnnAssign):
+                targets = inner.targets if isinstance(inner, ast.Assign) else [inner.target]
+                names = (name for target in targets for name in ast.walk(target))
+                found |= {name.id for name in names if isinstance(name, ast.Name)}
+    return found
+
+
+def test_every_name_that_is_imported_from_our_modules_is_there() -> None:
+    """Also inside functions, where nothing else tells until they are called."""
+    missing = []
+    ours = (*TOPS, "tests")
+    for path in (f for top in ours for f in (ROOT / top).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ImportFrom) or not is_in(
+                str(node.module), (*TOPS, "tests")
+            ):
+                continue
+            module = ROOT / str(node.module).replace(".", "/")
+            file = module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
+            here = top_level_names(file) | {f.stem for f in module.glob("*")}
+            missing += [(str(path), name.name) for name in node.names if name.name not in here]
+    assert missing == []

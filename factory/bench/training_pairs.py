@@ -10,8 +10,9 @@ import numpy as np
 from factory.bench.training_scores import Z_95, Mean
 from factory.evaluation.parts import ProcessBenchPart
 from factory.evaluation.processbench import choose_threshold, resampled_f1
+from factory.evaluation.progress import SCORES_FILE
 from factory.evaluation.resampling import Array
-from factory.evaluation.run import SCORES_FILE, read_parts
+from factory.evaluation.run import read_parts
 from factory.evaluation.settings import EvalSettings, toy_inputs
 from factory.scorers.scorer import SolutionText
 from factory.toy.prm import SUBSET
