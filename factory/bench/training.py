@@ -59,7 +59,7 @@ BENCHMARKS = BenchmarkOrder(
     solutions_per_subset=400,
     num_best_of_problems=300,
 )
-TOKEN_BUDGETS = (300_000, 1_000_000)
+TOKEN_BUDGETS = (1_000_000,)
 SEEDS = (0, 1)
 ALL = "all solutions"
 NO_LABELS = "no labels"
