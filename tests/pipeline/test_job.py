@@ -85,7 +85,7 @@ def test_a_job_that_is_killed_five_times_publishes_the_same_files(
 def test_a_job_that_is_told_to_end_says_how_to_go_on_and_does(
     tmp_path: Path, sent: signal.Signals, code: int
 ) -> None:
-    job, out = write_job(tmp_path, 96), tmp_path / "out"
+    job, out = write_job(tmp_path, 48), tmp_path / "out"
     driver = labelling(job, out, delay_s=1.0)
     eventually(lambda: has_dataset(out), driver)
     driver.send_signal(sent)
@@ -102,7 +102,7 @@ def test_a_job_that_is_told_to_end_says_how_to_go_on_and_does(
     finished(labelling(job, out))
     after = manifest_in(out)
     assert after.is_complete
-    assert (after.summary["num_problems"], after.summary["failed"]) == (96, {})
+    assert (after.summary["num_problems"], after.summary["failed"]) == (48, {})
     assert set(before.shards) <= set(after.shards)
 
 
