@@ -10,7 +10,8 @@ def print_table(rows: Sequence[Summary]) -> None:
     """By condition, best F1 first."""
     print(
         f"{'condition':<16}{'labels by':<30}{'solutions':>10}{'kept':>7}{'tokens':>12}"
-        f"{'first-error F1':>24}{'over hard, K = 8':>26}{'best of 8, product':>24}{'vote by product':>24}"
+        f"{'first-error F1':>24}{'over hard, K = 8':>26}{'best of 8, product':>24}"
+        f"{'vote by product':>24}"
     )
     for row in sorted(rows, key=lambda r: (r.condition, -r.first_error_f1.value)):
         print(
