@@ -31,8 +31,8 @@ class Scratch:
         unnamed.rename(self.path / LOCK)
 
     def remove(self) -> None:
-        """May be called twice."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        """May be called twice. While others hold recorded memory it is left to the next folder."""
+        _remove(self.path)
         self._lock.close()
 
 
@@ -55,7 +55,12 @@ def remove_abandoned() -> None:
         try:
             with lock.open("r+") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if remove_recorded(lock.parent):
-                    shutil.rmtree(lock.parent, ignore_errors=True)
+                _remove(lock.parent)
         except OSError:
             continue  # in use, gone already, or another user's
+
+
+def _remove(folder: Path) -> None:
+    """With the shared memory that is recorded in it, or not yet."""
+    if remove_recorded(folder):
+        shutil.rmtree(folder, ignore_errors=True)

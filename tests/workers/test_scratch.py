@@ -98,6 +98,23 @@ def test_the_shared_memory_of_a_killed_engine_goes_when_the_next_folder_is_made(
 
 
 @on_linux
+def test_a_folder_that_is_removed_takes_the_shared_memory_of_a_killed_engine_with_it(
+    tmp_path: Path,
+) -> None:
+    """The engine's processes were killed, and the one that hosts it goes on and removes it."""
+    with engine(tmp_path) as files:
+        [record] = tmp_path.glob(f"*/{RECORD}")
+        mine = Scratch("engine")
+        (mine.path / RECORD).write_bytes(record.read_bytes())
+        mine.remove()
+        assert all(file.exists() for file in files), "it runs"
+        assert mine.path.exists()
+    mine.remove()
+    assert not any(file.exists() for file in files)
+    assert not mine.path.exists()
+
+
+@on_linux
 def test_shared_memory_that_is_still_held_stays_until_it_is_not(tmp_path: Path) -> None:
     with engine(tmp_path) as files:
         pass
