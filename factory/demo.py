@@ -92,10 +92,11 @@ def print_toy_prm(console: Console, report: Mapping[str, Any]) -> None:
     console.print(
         f"[bold]first error[/]  F1 {f1['value']:.2f} ({f1['low']:.2f} to {f1['high']:.2f}) on "
         f"{f1['num']:,} solutions of held-out problems\n"
-        f"[bold]best of 8[/]    one at random {share('pass@1')}, majority {share('majority')},\n"
-        f"             highest score {share('prm-product')}, "
-        f"vote by score {share('vote-product')},\n"
-        f"             if it never erred {share('pass@N')}; {best['num_problems']:,} problems"
+        f"[bold]best of 8[/]    one at random  {share('pass@1')}\n"
+        f"             majority       {share('majority')}\n"
+        f"             highest score  {share('prm-product')}\n"
+        f"             vote by score  {share('vote-product')}\n"
+        f"             never wrong    {share('pass@N')}, on {best['num_problems']:,} problems"
     )
 
 
