@@ -127,11 +127,11 @@ def test_files_that_would_be_left_out_without_a_word_are_refused(
             (place, f"no such file: {place}")
             for place in (
                 "no/such/place",
-                "./x",
-                "../x",
-                "/x",
-                "~/x",
-                "x",
+                "./no-such-rows",
+                "../no-such-rows",
+                "/no-such-rows",
+                "~/no-such-rows",
+                "no-such-rows",
                 "rows.jsonl",
                 "a/b.json",
             )
