@@ -1,6 +1,5 @@
 """Where a job keeps what it makes."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any
 from factory.slices import Slices, read_slices
 from factory.stage_folder import StageFolder
 from factory.stored import StoredRows, groups_in
-from schemas.files import clear_unfinished, is_local
 from schemas.records import ProblemGroup
 
 JOB_FILE = "job.json"
@@ -66,12 +64,6 @@ class JobFolder:
     def has_rows(self) -> bool:
         """Whether any stage has stored anything."""
         return any(getattr(self, name).files() for name in STAGES)
-
-    def clear_unfinished(self) -> None:
-        """Removes what killed writers left."""
-        if is_local(self.path):
-            for folder, _, _ in os.walk(self.path):
-                clear_unfinished(Path(folder))
 
     def groups(self, stage: StageFolder) -> Iterator[ProblemGroup]:
         """Every group that a stage has stored, once, by slice and there by problem_id."""

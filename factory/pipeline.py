@@ -28,7 +28,7 @@ from factory.watched_stage import run_watched
 from factory.watching.events import event
 from factory.watching.seen import job_seen
 from factory.watching.stage_run import Watch
-from schemas.files import absolute, write_atomically
+from schemas.files import absolute, clear_unfinished, write_atomically
 from schemas.manifest import Manifest, write_manifest
 
 if TYPE_CHECKING:  # the Hub's client is loaded for jobs that push
@@ -71,7 +71,7 @@ def label(
     with sigterm_ends(), checked_intake(job, recipe) as intake:
         pushing = _push(job, folder, watch_push, rhythm, say)
         with ending.watched(), Lease(folder.path, ending, say=say):
-            folder.clear_unfinished()
+            clear_unfinished(folder.path)
             found = check_folder(folder.path, manifest)
             slices = _store_problems(job, folder, manifest, found, intake)
             if evidence_of is not None:

@@ -47,9 +47,7 @@ class StageFolder:
     def open_pass(self) -> Path:
         """A new pass, later than all others; leftovers of killed writers go."""
         passes = self.passes()
-        for folder in passes:
-            clear_unfinished(folder)
-        clear_unfinished(self.path / "settled")
+        clear_unfinished(self.path)
         number = pass_number(passes[-1]) + 1 if passes else 0
         folder = self.path / f"pass-{number:04d}"
         make_folder(folder)

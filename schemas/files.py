@@ -209,10 +209,12 @@ def is_there(path: Path) -> bool:
 
 
 def clear_unfinished(folder: Path) -> None:
-    """Removes what writers left in a folder that were killed in the middle."""
+    """Removes the files that writers left in a folder, and in those below, who were killed."""
     if is_local(folder):
-        for temporary in folder.glob(f".*{TEMPORARY}"):
-            temporary.unlink(missing_ok=True)
+        for place, _, names in os.walk(folder):
+            for name in names:
+                if name.startswith(".") and name.endswith(TEMPORARY):
+                    Path(place, name).unlink(missing_ok=True)
 
 
 def sha256_of(content: bytes) -> str:
