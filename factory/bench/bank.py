@@ -8,16 +8,15 @@ on the same solutions and the same rollouts, without an engine.
 import asyncio
 import json
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import accumulate, chain
-from multiprocessing import get_context
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from rich.progress import track
 
+from factory.bench.spread import spread
 from factory.core.chain import Counts, counts_of, outcome
 from factory.core.prompts import SolvePrompt
 from factory.core.selection import Selection
@@ -88,9 +87,7 @@ def collect(path: Path, order: BankOrder, num_processes: int = 1) -> list[BankSo
     """
     if path.exists():
         return [_read(row) for row in json.loads(path.read_text(encoding="utf-8"))]
-    share = partial(_share, order, num_processes)
-    with ProcessPoolExecutor(num_processes, mp_context=get_context("spawn")) as pool:
-        bank = list(chain.from_iterable(pool.map(share, range(num_processes))))
+    bank = spread(partial(_share, order, num_processes), range(num_processes))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps([asdict(solution) for solution in bank]), encoding="utf-8")
     return bank

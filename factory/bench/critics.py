@@ -3,13 +3,11 @@
 import json
 import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from itertools import chain
-from multiprocessing import get_context
 from pathlib import Path
 
 from factory.bench.bank import BankSolution
+from factory.bench.spread import spread
 from factory.core.teachers.form import Reading
 from factory.toy.critique_sampling import FORM, load_vllm, write_critiques
 from factory.toy.teacher import TEACHER_DIR, TEMPERATURE
@@ -43,13 +41,14 @@ def criticise(
         return [Criticism(**row) for row in found]
     size = -(-len(solutions) // num_processes)
     shares = [(solutions[i : i + size], seed + i) for i in range(0, len(solutions), size)]
-    with ProcessPoolExecutor(num_processes, mp_context=get_context("spawn")) as pool:
-        criticisms = list(chain.from_iterable(pool.map(_criticise, *zip(*shares, strict=True))))
+    criticisms = spread(_criticise, shares)
     path.write_text(json.dumps([asdict(c) for c in criticisms]), encoding="utf-8")
     return criticisms
 
 
-def _criticise(solutions: Sequence[BankSolution], seed: int) -> list[Criticism]:
+def _criticise(share: tuple[Sequence[BankSolution], int]) -> list[Criticism]:
+    """Of solutions, by the teacher with a seed."""
+    solutions, seed = share
     os.environ["OMP_NUM_THREADS"] = "1"
     asked = [(solution.question, tuple(solution.steps)) for solution in solutions]
     written = write_critiques(load_vllm(TEACHER_DIR), asked, TEMPERATURE, seed)
