@@ -1,7 +1,7 @@
 """Asks Ray for what a placement says: actors, and placement groups for engines across nodes."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,10 +32,24 @@ def beside_the_driver() -> dict[str, Any]:
     """Options of an actor without which a stage cannot end: it is lost with the driver's node, not
     with any other."""
     import ray
+
+    return _on_node(ray.get_runtime_context().get_node_id())
+
+
+def call_on(
+    node_id: str, function: Callable[..., object], *arguments: Any, max_retries: int = 0
+) -> Any:
+    """A reference to what the function returns on that node, where it takes no CPU of Ray's."""
+    import ray
+
+    task = ray.remote(num_cpus=0, max_retries=max_retries, **_on_node(node_id))(function)
+    return task.remote(*arguments)
+
+
+def _on_node(node_id: str) -> dict[str, Any]:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    here = ray.get_runtime_context().get_node_id()
-    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(here, soft=False)}
+    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node_id, soft=False)}
 
 
 def room_for(section: EngineSection) -> Placement:

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from factory.engine_actors import cluster_nodes
+from factory.engine_actors import call_on, cluster_nodes
 from factory.errors import InputError, shortened
 from factory.identity import package_versions
 from factory.job import EngineSection
@@ -46,7 +46,10 @@ def check_nodes(
     marker = folder / f".seen-{uuid.uuid4().hex}{TEMPORARY}"
     write_atomically(marker, "")
     try:
-        asked = [(n, _ask(n, _expected(n, section, placed, marker))) for n in nodes]
+        asked = [
+            (n, call_on(n.node_id, lacking, _expected(n, section, placed, marker), max_retries=1))
+            for n in nodes
+        ]
         answers = list(_answers(asked))
     finally:
         remove(marker)
@@ -103,15 +106,6 @@ def _not_seen(marker: Path) -> str | None:
             "endpoint in its environment"
         )
     return f"does not see {folder}: --out has to be a folder that all nodes share"
-
-
-def _ask(node: Node, expected: Expected) -> Any:
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    there = NodeAffinitySchedulingStrategy(node.node_id, soft=False)
-    options: dict[str, Any] = {"num_cpus": 0, "max_retries": 1, "scheduling_strategy": there}
-    return ray.remote(**options)(lacking).remote(expected)
 
 
 def _answers(asked: list[tuple[Node, Any]]) -> Iterator[tuple[Node, str]]:

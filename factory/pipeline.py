@@ -30,6 +30,7 @@ from factory.watching.seen import job_seen
 from factory.watching.stage_run import Watch
 from schemas.files import absolute, clear_unfinished, write_atomically
 from schemas.manifest import Manifest, write_manifest
+from workers.scratch import remove_abandoned
 
 if TYPE_CHECKING:  # the Hub's client is loaded for jobs that push
     from factory.hub import BackgroundPush, PushState, Rhythm
@@ -225,6 +226,7 @@ def _run_stages(run: _Run, stages: list[Stage], manifest: Manifest) -> Manifest:
         run.ready(cluster, source, stored)
         with sealer.beside(manifest, run.ending, run.seal_every_s) if sealer else nullcontext():
             manifest = run.stage(last, source, stored, manifest)
+    remove_abandoned()  # of a worker that was killed while the cluster ended
     if manifest.stages != before:
         manifest = replace(manifest, audit={})  # it was about less evidence than there is now
     event("publishing")

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
+from factory.engine_actors import call_on
 from factory.watching.events import event
 from workers.beside import beside
 from workers.process import Process
@@ -61,9 +62,6 @@ def end_all(
 
 def _end(process: Process, timeout_s: float) -> None:
     import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    there = NodeAffinitySchedulingStrategy(process.node_id, soft=False)
-    options: dict[str, Any] = {"num_cpus": 0, "max_retries": 0, "scheduling_strategy": there}
-    if ray.get(ray.remote(**options)(Process.end).remote(process), timeout=ANSWER_TIMEOUT_S):
+    if ray.get(call_on(process.node_id, Process.end, process), timeout=ANSWER_TIMEOUT_S):
         event("silent worker ended", pid=process.pid, node=process.node_id, silent_s=timeout_s)

@@ -3,12 +3,14 @@
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from factory.engine_actors import beside_the_driver, cluster_nodes
 from factory.job_stages import Stage
+from factory.leftovers import clear_nodes
 from factory.placement import num_gpus
 from factory.silent_workers import silent_workers_end
 from factory.spending import ANSWER_TIMEOUT_S, spending, spent
@@ -18,6 +20,7 @@ from factory.watching.events import event
 from factory.watching.stage_run import StageRun, Watch
 from schemas.manifest import Manifest
 from schemas.records import Status
+from workers.process import Process
 from workers.tally import Tally, WorkerCounts
 
 MAX_BARREN = 3
@@ -63,6 +66,7 @@ def run_watched(
             silent_workers_end(tally, stage.section.hang_timeout_s),
         ):
             _run_until_stored(stage, pending, stored, tally, opener)
+            clear_nodes(_processes(tally))
     if counters := spent(stage.folder):
         counters |= _outcomes(stored.rows)
         manifest = replace(manifest, stages={**manifest.stages, stage.name: counters})
@@ -74,6 +78,16 @@ def _by_worker(tally: Any, timeout_s: float) -> dict[str, WorkerCounts]:
 
     workers: dict[str, WorkerCounts] = ray.get(tally.by_worker.remote(), timeout=timeout_s)
     return workers
+
+
+def _processes(tally: Any) -> list[Process]:
+    """Of all workers; none where the tally is lost."""
+    import ray
+
+    with suppress(ray.exceptions.RayError):
+        counts = _by_worker(tally, ANSWER_TIMEOUT_S).values()
+        return [process for worker in counts if (process := worker.process) is not None]
+    return []
 
 
 def _outcomes(rows: Mapping[str, Row]) -> dict[str, int]:

@@ -21,9 +21,13 @@ class Process:
     def this(cls, node_id: str) -> Self:
         return cls(node_id=node_id, pid=os.getpid(), started=started(os.getpid()) or "")
 
+    def is_there(self) -> bool:
+        """Called on its node."""
+        return started(self.pid) == self.started
+
     def end(self) -> bool:
         """Kills it, called on its node; whether it was there."""
-        if started(self.pid) != self.started:
+        if not self.is_there():
             return False
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)

@@ -1,0 +1,39 @@
+"""Clears what killed workers left on the nodes of a cluster: engines' folders and shared memory.
+
+An engine clears it before it opens; after a stage's last one it would stay.
+"""
+
+import time
+from collections.abc import Iterable
+
+from factory.engine_actors import call_on, cluster_nodes
+from workers.process import Process
+from workers.scratch import remove_abandoned
+
+PATIENCE_S = 20.0
+"""With workers that are still ending; what those leave that take longer, the next engine clears."""
+ANSWER_TIMEOUT_S = 30.0
+POLL_S = 0.1
+
+
+def clear_nodes(workers: Iterable[Process]) -> None:
+    """On every node that is alive, once those of these workers that ran there are gone.
+
+    What cannot be done in time is left: it is no reason to hold up a job.
+    """
+    import ray
+
+    workers = list(workers)
+    cleared = [
+        call_on(node.node_id, clear_after, [w for w in workers if w.node_id == node.node_id])
+        for node in cluster_nodes()
+    ]
+    ray.wait(cleared, num_returns=len(cleared), timeout=PATIENCE_S + ANSWER_TIMEOUT_S)
+
+
+def clear_after(workers: list[Process], patience_s: float = PATIENCE_S) -> None:
+    """On this machine."""
+    deadline_s = time.monotonic() + patience_s
+    while any(worker.is_there() for worker in workers) and time.monotonic() < deadline_s:
+        time.sleep(POLL_S)
+    remove_abandoned()

@@ -1,0 +1,86 @@
+"""What a killed worker left behind goes at the end of its stage, on whichever node it was."""
+
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import pytest
+
+from factory.leftovers import clear_after, clear_nodes
+from workers.process import Process, started
+from workers.scratch import Scratch
+
+HOLDER = """
+import sys, tempfile
+tempfile.tempdir = sys.argv[1]
+from workers.scratch import Scratch
+mine = Scratch('engine')
+print(mine.path, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> subprocess.Popen[str]:
+    """A process with a folder in `tmp_path`."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    process.stdout.readline()
+    return process
+
+
+def named(process: subprocess.Popen[str]) -> Process:
+    return Process(node_id="here", pid=process.pid, started=started(process.pid) or "")
+
+
+def test_a_worker_that_is_about_to_die_is_waited_for(
+    holder: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    worker = named(holder)
+    assert worker.is_there()
+    threading.Timer(0.5, holder.kill).start()
+    clear_after([worker])
+    assert holder.wait() == -signal.SIGKILL
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_that_does_not_end_is_left_alone(holder: subprocess.Popen[str], tmp_path: Path) -> None:
+    clear_after([named(holder)], patience_s=0.2)
+    assert len(list(tmp_path.iterdir())) == 1
+    holder.communicate("")
+    assert holder.returncode == 0
+
+
+class Worker:
+    """An actor of a stage, with a folder."""
+
+    def __init__(self) -> None:
+        import ray
+
+        self.scratch = Scratch("engine")
+        self.process = Process.this(ray.get_runtime_context().get_node_id())
+
+    def told(self) -> tuple[Process, Path]:
+        return self.process, self.scratch.path
+
+
+@pytest.mark.ray
+def test_every_node_is_cleared(ray_cluster: None) -> None:
+    import ray
+
+    worker = ray.remote(num_cpus=0)(Worker).remote()
+    process, folder = ray.get(worker.told.remote())
+    assert folder.is_dir()
+    ray.kill(worker)
+    gone = Process(node_id="lost", pid=process.pid, started=process.started)
+    clear_nodes([process, gone])
+    assert not folder.exists()
