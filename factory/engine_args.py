@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from factory.watching.secrets import PASSWORD
+from factory.watching.secrets import IN_QUERY, PASSWORD
 from workers.engine_args import PARALLEL_SIZES
 
 SECRETS = {
@@ -59,8 +59,8 @@ def secret_in(arguments: Any, prefix: str = "") -> str | None:
 
 
 def holds_secret(text: str) -> bool:
-    """Whether there is a password in an address, or a token of the Hub."""
-    return bool(PASSWORD.search(text) or HUB_TOKEN.search(text))
+    """Whether there is a password in an address or its query, or a token of the Hub."""
+    return any(shape.search(text) for shape in (PASSWORD, IN_QUERY, HUB_TOKEN))
 
 
 def _items(arguments: Any) -> Iterator[tuple[Any, Any]]:

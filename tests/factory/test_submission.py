@@ -340,11 +340,18 @@ def test_a_url_that_differs_by_node_is_refused(out: str) -> None:
         check_out(out)
 
 
-@pytest.mark.parametrize("secret", ["hunter2secret", "hf_" + "a1B2" * 9])
+@pytest.mark.parametrize(
+    ("address", "secret"),
+    [
+        ("ftp://user:{}@host/out", "hunter2secret"),
+        ("ftp://user:{}@host/out", "hf_" + "a1B2" * 9),
+        ("https://host/out?token={}", "hunter2secret"),
+    ],
+)
 def test_a_secret_in_the_folders_address_reaches_no_dashboard(
-    tmp_path: Path, run: Any, secret: str
+    tmp_path: Path, run: Any, address: str, secret: str
 ) -> None:
-    out = f"ftp://user:{secret}@host/out"
+    out = address.format(secret)
     code, printed, err = run("submit", job_file(tmp_path), "--out", out)
     assert (code, err.count("\n")) == (2, 1)
     assert "set it in the environment of the cluster's nodes" in err

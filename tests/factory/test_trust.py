@@ -168,9 +168,14 @@ def test_a_secret_among_engine_arguments_is_refused_unseen(
     assert "12345" not in str(refused.value)
 
 
-def test_a_password_in_the_problems_address_is_refused_unseen(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "problems", ["s3://KEY:S3CRET@bucket/x.jsonl", "https://host/x.jsonl?v=1&token=S3CRET"]
+)
+def test_a_password_in_the_problems_address_is_refused_unseen(
+    tmp_path: Path, problems: str
+) -> None:
     with pytest.raises(InputError, match="credentials come from the environment") as refused:
-        load_job(job_file(tmp_path, problems="s3://KEY:S3CRET@bucket/x.jsonl"))
+        load_job(job_file(tmp_path, problems=problems))
     assert "S3CRET" not in str(refused.value)
 
 
