@@ -1,6 +1,5 @@
 """Two recipes' PRMs on the same problems: the difference of their F1, and how sure it is."""
 
-import json
 from collections.abc import Sequence
 from math import sqrt
 from pathlib import Path
@@ -15,6 +14,7 @@ from factory.evaluation.resampling import Array
 from factory.evaluation.run import read_parts
 from factory.evaluation.settings import EvalSettings, toy_inputs
 from factory.scorers.scorer import SolutionText
+from factory.toy.benchmark_files import read_rows
 from factory.toy.prm import SUBSET
 
 
@@ -27,10 +27,9 @@ def resampled(folders: Sequence[Path], benchmarks: Path) -> list[Array]:
     [bench] = [part for part in parts if isinstance(part, ProcessBenchPart)]
     found = []
     for folder in folders:
-        lines = (folder / SCORES_FILE).read_text(encoding="utf-8").splitlines()
-        rows = [json.loads(line) for line in lines]
         scores = {
-            SolutionText(problem=r["problem"], steps=tuple(r["steps"])): r["scores"] for r in rows
+            SolutionText(problem=row["problem"], steps=tuple(row["steps"])): row["scores"]
+            for row in read_rows(folder / SCORES_FILE)
         }
         judged = bench.judged([scores[text] for text in bench.texts()])
         found.append(resampled_f1(judged, choose_threshold(judged, subset=SUBSET)))

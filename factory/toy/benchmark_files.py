@@ -40,7 +40,9 @@ NUM_SOLUTIONS = 8
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    """Of a file of JSON lines; texts in them may have characters that end lines elsewhere."""
+    with path.open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
 
 
 def problem_of(row_id: str) -> ToyProblem:
@@ -153,7 +155,9 @@ def make_benchmarks(out: Path, order: BenchmarkOrder, hidden: frozenset[str] = f
 
 
 def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    path.write_text(
+        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
+    )
     print(f"{path}: {len(rows)} rows, {path.stat().st_size / 1e3:.0f} kB")
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+from factory.toy.benchmark_files import read_rows
 from factory.toy.critiques import user_text, write_critique
 from factory.toy.oracle import first_error, judge
 from factory.toy.samples import (
@@ -117,8 +118,7 @@ def _drawn(rng: Random, pools: dict[int | None, list[Solved]]) -> Solved:
 def _pools(drawn: Path) -> dict[int | None, list[Solved]]:
     """The drawn solutions by the place of their first error."""
     pools: dict[int | None, list[Solved]] = defaultdict(list)
-    for line in drawn.read_text().splitlines():
-        row = json.loads(line)
+    for row in read_rows(drawn):
         problem = make_problem(row["family"], row["level"], row["seed"])
         steps = tuple(row["steps"])
         pools[first_error(judge(problem, steps))].append(Solved(problem=problem, steps=steps))

@@ -23,6 +23,7 @@ from factory.toy.benchmark_files import (
     BENCHMARK_DIR,
     LEVELS,
     benchmark_questions,
+    read_rows,
     sample_solutions,
 )
 from factory.toy.oracle import first_error, judge
@@ -99,7 +100,7 @@ def main() -> None:
     parser.add_argument("--benchmarks", type=Path, default=BENCHMARK_DIR)
     arguments = parser.parse_args()
     if arguments.pool is not None and arguments.pool.exists():
-        pool = [json.loads(line) for line in arguments.pool.read_text().splitlines()]
+        pool = read_rows(arguments.pool)
     else:
         hidden = benchmark_questions() | benchmark_questions(arguments.benchmarks)
         pool = sample_pool(-(-max(arguments.sizes) * 21 // 20), hidden)

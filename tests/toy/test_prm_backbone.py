@@ -118,6 +118,12 @@ def test_best_of_8_agrees_with_the_oracle() -> None:
             assert (read_answer(solution["steps"][-1]) is None) == (solution["answer"] is None)
 
 
+def test_rows_hold_characters_that_end_lines_elsewhere(tmp_path: Path) -> None:
+    rows = [{"problem": "a\u2028b\x85c\x1dd\r\ne"}, {"problem": "f"}]
+    files._write(tmp_path / "rows.jsonl", rows)
+    assert files.read_rows(tmp_path / "rows.jsonl") == rows
+
+
 def test_the_two_benchmarks_share_no_question() -> None:
     both = [row for path in (files.PROCESSBENCH, files.BEST_OF_8) for row in files.read_rows(path)]
     assert len(files.benchmark_questions()) == len(both)
