@@ -1,5 +1,6 @@
 """What a job is: its digests, and the refusal of a folder made by another one."""
 
+import re
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,6 +14,7 @@ from factory.job_folder import JobFolder
 from factory.lease import LEASE
 from factory.models import model_identity
 from factory.recipes import recipe_description
+from factory.watching.secrets import without_secrets
 from schemas.files import listed
 from schemas.ids import digest_of
 from schemas.manifest import Manifest, read_manifest
@@ -66,9 +68,11 @@ def _teacher_identity(job: Job, teaching: Teaching) -> dict[str, Any] | None:
 
 
 def _shareable(path: str) -> str:
-    """A file's name without its folders or bucket: the manifest is published, where it lay is
-    not."""
-    return Path(path).name if Path(path).is_absolute() or "://" in path else path
+    """A file's name without its folders or bucket: the manifest is published, where it lay and what
+    opens it there (a URL's query) are not."""
+    if "://" in path:
+        return Path(without_secrets(re.split("[?#]", path)[0])).name
+    return Path(path).name if Path(path).is_absolute() else path
 
 
 def label_digest(evidence_digest: str, described: dict[str, Any], models: dict[str, Any]) -> str:

@@ -92,6 +92,21 @@ def test_the_manifest_names_no_folder_of_this_machine() -> None:
     assert str(MODEL_DIR.parent) not in repr(manifest())
 
 
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("https://host/deep/run.jsonl?st=1&opens=S3CRET", "run.jsonl"),
+        ("https://host/run.jsonl#S3CRET", "run.jsonl"),
+        ("s3://S3CRET@bucket", "***@bucket"),
+        ("s3://bucket/deep/run.parquet", "run.parquet"),
+        ("org/problems", "org/problems"),
+    ],
+)
+def test_where_problems_lay_and_what_opens_it_there_stays_here(path: str, name: str) -> None:
+    job = Job.model_validate({"problems": {"path": path}, "generator": {"model": str(MODEL_DIR)}})
+    assert job_manifest(job, RECIPE).problems == name
+
+
 def test_engine_arguments_bring_no_path_and_no_secret_into_the_manifest(tmp_path: Path) -> None:
     tokenizer = Path(shutil.copytree(MODEL_DIR, tmp_path / "words"))
     (tmp_path / "scale.json").write_text("{}")
