@@ -1,4 +1,4 @@
-"""What in a job runs code of its author, or reaches out of this machine for him: refused unless the
+"""What in a job runs code of its author, or connects to hosts that it names: refused unless the
 person who starts it allows it."""
 
 from collections.abc import Iterator
