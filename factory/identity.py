@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ from factory.core.recipe import Recipe
 from factory.core.teaching import Teaching
 from factory.errors import InputError, shortened
 from factory.job import Job
-from factory.job_folder import JobFolder
+from factory.job_folder import JOB_FILE, JobFolder
 from factory.lease import LEASE
 from factory.models import model_identity
 from factory.recipes import recipe_description
+from factory.revisions import Pins, stored_pins
 from factory.watching.secrets import without_secrets
-from schemas.files import listed
+from schemas.files import listed, read_bytes
 from schemas.ids import digest_of
 from schemas.manifest import Manifest, read_manifest
 from schemas.records import SCHEMA_VERSION
@@ -27,11 +29,13 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def job_manifest(job: Job, recipe: Recipe) -> Manifest:
-    """The manifest a job starts with: identity only."""
+def job_manifest(job: Job, recipe: Recipe, pins: Pins) -> Manifest:
+    """The manifest a job starts with: identity only. Branches that the job names identify models as
+    they are named."""
+    completes = "generator" if job.completer is None else "completer"
     models = {
-        "generator": None if recipe.has_given_labels else model_identity(job.generator),
-        "completer": None if recipe.has_given_labels else model_identity(job.completing),
+        "generator": _identity(job, "generator", pins),
+        "completer": _identity(job, completes, pins),
     }
     described = recipe_description(recipe, job.recipe)
     evidence_digest = digest_of(
@@ -45,7 +49,7 @@ def job_manifest(job: Job, recipe: Recipe) -> Manifest:
         }
     )
     if recipe.teaching:
-        models["teacher"] = _teacher_identity(job, recipe.teaching)
+        models["teacher"] = _teacher_identity(job, recipe.teaching, pins)
     return Manifest(
         digest=label_digest(evidence_digest, described, models),
         evidence_digest=evidence_digest,
@@ -58,9 +62,14 @@ def job_manifest(job: Job, recipe: Recipe) -> Manifest:
     )
 
 
-def _teacher_identity(job: Job, teaching: Teaching) -> dict[str, Any] | None:
+def _identity(job: Job, role: str, pins: Pins) -> dict[str, Any] | None:
+    """`None` for a role that the job or its recipe has no use for."""
+    return model_identity(getattr(job, role), pins[role].revision) if role in pins else None
+
+
+def _teacher_identity(job: Job, teaching: Teaching, pins: Pins) -> dict[str, Any] | None:
     """The teacher, and what the code it writes may cost: a stopped check is another text."""
-    identity = model_identity(job.teacher)
+    identity = _identity(job, "teacher", pins)
     if identity is None or not teaching.form.runs_code:
         return identity
     limits = {"wall_s": job.sandbox.wall_s, "memory_mb": job.sandbox.memory_mb}
@@ -126,6 +135,21 @@ def _way_on(found: Manifest, manifest: Manifest) -> str:
 
 def _has_rows(folder: Path) -> bool:
     return (folder / "dataset").exists() or JobFolder(path=folder).has_rows()
+
+
+def pins_in(folder: Path) -> Pins:
+    """The commits of Hub models in a folder in which a job has stored something."""
+    manifest = manifest_in(folder)
+    if manifest is None or not _has_rows(folder):
+        return {}
+    return stored_pins(manifest, job_in(folder))
+
+
+def job_in(folder: Path) -> Job | None:
+    """The job of a folder as it was run, `None` where there is none that can be read."""
+    with suppress(FileNotFoundError, NotADirectoryError, ValueError):
+        return Job.model_validate_json(read_bytes(folder / JOB_FILE))
+    return None
 
 
 def manifest_in(folder: Path) -> Manifest | None:

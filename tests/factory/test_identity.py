@@ -16,6 +16,7 @@ from factory.identity import check_folder, job_manifest
 from factory.job import EngineSection, Job, ModelSection
 from factory.models import check_model, context_length, fingerprint, model_identity
 from factory.recipes import load_recipe
+from factory.revisions import pins_of
 from factory.toy import MODEL_DIR
 from schemas.manifest import Manifest, write_manifest
 from tests.factory.builders import group, store
@@ -34,10 +35,15 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
 
+def manifest_of(job: Job, recipe: Any) -> Manifest:
+    """Of a job that begins."""
+    return job_manifest(job, recipe, pins_of(job, recipe, {}))
+
+
 def manifest(recipe: Any = RECIPE, seed: int = 0, **model: Any) -> Manifest:
     section = {"model": str(MODEL_DIR), **model}
     job = Job.model_validate({"problems": {"path": "/home/me/p.jsonl"}, "generator": section})
-    return job_manifest(job.model_copy(update={"seed": seed}), recipe)
+    return manifest_of(job.model_copy(update={"seed": seed}), recipe)
 
 
 def own_manifest(file: Path) -> Manifest:
@@ -45,7 +51,7 @@ def own_manifest(file: Path) -> Manifest:
     job = Job.model_validate(
         {"problems": {"path": "p"}, "generator": {"model": str(MODEL_DIR)}, "recipe": str(file)}
     )
-    return job_manifest(job, load_recipe(str(file)))
+    return manifest_of(job, load_recipe(str(file)))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +110,7 @@ def test_the_manifest_names_no_folder_of_this_machine() -> None:
 )
 def test_where_problems_lay_and_what_opens_it_there_stays_here(path: str, name: str) -> None:
     job = Job.model_validate({"problems": {"path": path}, "generator": {"model": str(MODEL_DIR)}})
-    assert job_manifest(job, RECIPE).problems == name
+    assert manifest_of(job, RECIPE).problems == name
 
 
 def test_engine_arguments_bring_no_path_and_no_secret_into_the_manifest(tmp_path: Path) -> None:
@@ -337,7 +343,7 @@ def test_what_a_teachers_code_may_cost_is_part_of_the_labels_and_not_of_the_evid
     def manifest(recipe: str, **sandbox: Any) -> Manifest:
         content = {"problems": {"path": "p.jsonl"}, "generator": teacher, "teacher": teacher}
         job = Job.model_validate({**content, "recipe": recipe, "sandbox": sandbox})
-        return job_manifest(job, load_recipe(recipe))
+        return manifest_of(job, load_recipe(recipe))
 
     one, other = manifest("genprm"), manifest("genprm", wall_s=1.0)
     assert one.digest != other.digest

@@ -10,6 +10,7 @@ from factory.intake import checked_intake
 from factory.job_folder import JobFolder
 from factory.pipeline import label
 from factory.recipes import load_recipe
+from factory.revisions import pins_of
 from factory.slices import add_problems
 from factory.stored import groups_in
 from factory.watching.stage_run import unwatched
@@ -34,6 +35,6 @@ def test_a_row_of_no_problem_of_the_job_goes_to_no_later_stage(tmp_path: Path) -
     ]
     store(folder.estimate.path / "pass-0000" / "a.parquet", [ours, unlabelled("another job's")])
     store(folder.critique.path / "pass-0000" / "a.parquet", [ours])
-    write_manifest(out, job_manifest(job, recipe))
+    write_manifest(out, job_manifest(job, recipe, pins_of(job, recipe, {})))
     manifest = label(job, out, unwatched, opener=no_engine)
     assert (manifest.is_complete, manifest.num_problems) == (True, 1)
