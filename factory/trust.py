@@ -1,4 +1,5 @@
-"""What in a job runs code of its author: refused unless the person who starts it allows it."""
+"""What in a job runs code of its author, or connects to hosts that it names: refused unless the
+person who starts it allows it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,23 @@ CODE_ARGS = frozenset(
     }
 )  # fmt: skip
 """Engine arguments, also inside others, that make vLLM import what they name."""
+REACH_ARGS = frozenset(
+    {
+        # a group of engines, whose members send each other pickles
+        "master_addr", "master_port", "nnodes", "node_rank", "data_parallel_address",
+        "data_parallel_rpc_port", "data_parallel_rank", "data_parallel_start_rank",
+        "data_parallel_size_local", "data_parallel_hybrid_lb", "data_parallel_external_lb",
+        "data_parallel_multi_port_external_lb", "data_parallel_master_ip",
+        "data_parallel_master_port", "data_parallel_rpc_ip", "ray_runtime_env",
+        # what is told to others
+        "otlp_traces_endpoint", "kv_events_config",
+        # where weights are fetched from and files are written to
+        "tensorizer_config", "mm_encoder_fp8_scale_save_path", "ray_workers_use_nsight",
+    }
+)  # fmt: skip
+"""Engine arguments, also inside others, that make vLLM connect to, or write to, what they name."""
+LOADERS = ("ipc_cache", "modelexpress", "tensorizer")
+"""Of weights: they fetch them from a process or host that the job names; the first unpickles."""
 BACKENDS = ("mp", "uni", "ray", "external_launcher")
 """Any other name of an executor is a class to import."""
 FLAG = "--allow-code"
@@ -40,26 +58,33 @@ def code_in(job: Job) -> Iterator[str]:
         yield "sandbox.unsafe executes what the teacher writes without isolation"
     for role in ROLES:
         section = getattr(job, role)
-        for name in _code_args(section.engine_args) if section else ():
-            yield f"{role}.engine_args.{name} makes vLLM run code that the model or the job names"
+        for told in _gated(section.engine_args) if section else ():
+            yield f"{role}.engine_args.{told}"
 
 
-def _code_args(arguments: Any, prefix: str = "") -> Iterator[str]:
+def _gated(arguments: Any, prefix: str = "") -> Iterator[str]:
+    """Names of arguments, each with what it does."""
     if isinstance(arguments, list):
         for item in arguments:
-            yield from _code_args(item, prefix)
+            yield from _gated(item, prefix)
     if not isinstance(arguments, dict):
         return
     for key, value in arguments.items():
-        if _is_code(str(key).replace("-", "_"), value):
-            yield f"{prefix}{key}"
+        if does := _does(str(key).replace("-", "_"), value):
+            yield f"{prefix}{key} makes vLLM {does}"
         else:
-            yield from _code_args(value, f"{prefix}{key}.")
+            yield from _gated(value, f"{prefix}{key}.")
+
+
+def _does(name: str, value: Any) -> str | None:
+    if value is None or value is False or value in ("", [], {}):
+        return None
+    if name in REACH_ARGS:
+        return "connect to, or write to, what the job names"
+    return "run code that the model or the job names" if _is_code(name, value) else None
 
 
 def _is_code(name: str, value: Any) -> bool:
-    if value in (None, False, [], {}):
-        return False
     match name:
         case "distributed_executor_backend":
             return value not in BACKENDS
@@ -67,6 +92,6 @@ def _is_code(name: str, value: Any) -> bool:
             return bool(value == "custom_class")
         case "model" | "spec_model":  # a draft's; vLLM imports a name like module.Class
             return isinstance(value, str) and "." in value and "/" not in value
-        case "load_format":  # unpickles what the process behind a socket sends
-            return bool(value == "ipc_cache")
+        case "load_format":
+            return value in LOADERS
     return name in CODE_ARGS

@@ -20,6 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 TEMPORARY = ".tmp"
+OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory")
+"""Schemes under which a file is there when all of it is, as this module promises; the clients of
+others (sftp, smb, hdfs, ...) write under the final name, and are for reading."""
 NUMBERS = {
     FileNotFoundError: errno.ENOENT,
     NotADirectoryError: errno.ENOTDIR,
@@ -80,12 +83,16 @@ def storage_errors(path: Path) -> Iterator[None]:
     """Whatever goes wrong with a URL inside is an OSError that names it, as with a local file.
 
     Clients of object stores raise what they like, much of it without the URL, or such that it
-    cannot be pickled. What is not a missing file or a refusal is EIO.
+    cannot be pickled. What is not a missing file or a refusal is EIO. Of a local file that is
+    missing pyarrow gives neither number nor name.
     """
     try:
         yield
     except Exception as error:
         if is_local(path):
+            if isinstance(error, FileNotFoundError) and error.filename is None:
+                text = os.strerror(errno.ENOENT)
+                raise FileNotFoundError(errno.ENOENT, text, str(path)) from None
             raise
         number = next((n for kind, n in NUMBERS.items() if isinstance(error, kind)), errno.EIO)
         said = " ".join(str(error).split())
@@ -162,7 +169,8 @@ def read_table(
     """A Parquet file's rows; a column that the schema has and the file lacks is null."""
     names = None if columns is None else list(columns)
     if is_local(path):
-        return pq.read_table(path, columns=names, schema=schema, partitioning=None)
+        with storage_errors(path):
+            return pq.read_table(path, columns=names, schema=schema, partitioning=None)
     if columns is None:
         return pq.read_table(io.BytesIO(read_bytes(path)), schema=schema)
     with storage_errors(path), path.open("rb") as file:

@@ -41,6 +41,7 @@ class Manifest:
     grader: str
     seed: int
     versions: dict[str, str]
+    """Of packages; of several runs all that there were: "0.31.0 and 0.32.0"."""
     problems: str
     """Where the problems came from."""
     schema_version: int = SCHEMA_VERSION

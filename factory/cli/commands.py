@@ -3,6 +3,7 @@
 import errno
 import sys
 from importlib import import_module
+from pathlib import Path
 
 from factory.cli.app import app, err, print_error
 from factory.ending import INTERRUPTED, TERMINATED
@@ -28,7 +29,15 @@ PERSONS_ERRNOS = {
     # of storage that is not there any more
     errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.EREMOTEIO, errno.ETIMEDOUT,
 }  # fmt: skip
-"""What a person can do something about; any other OSError is a bug and keeps its traceback."""
+"""What a person can do something about; any other OSError is a bug and keeps its traceback, but
+for a file of the person's that is gone."""
+
+
+def _is_gone(error: OSError) -> bool:
+    """Whether it is about a file that was there, and none that belongs to a program's install."""
+    name = str(error.filename)
+    ours = (str(Path(__file__).parents[2]), sys.prefix)
+    return error.errno == errno.ENOENT and "/" in name and not name.startswith(ours)
 
 
 def run() -> None:
@@ -39,13 +48,15 @@ def run() -> None:
         print_error(str(error))
         sys.exit(2)
     except OSError as error:
-        if error.errno not in PERSONS_ERRNOS:
+        if not (_is_gone(error) or error.errno in PERSONS_ERRNOS):
             raise
         place = f"{error.filename}: " if error.filename else ""
-        print_error(
-            f"{place}{error.strerror}: free or choose another place and run it again; what is "
-            "stored is kept"
+        way = (
+            "mount or bring back what it was in"
+            if _is_gone(error)
+            else "free or choose another place"
         )
+        print_error(f"{place}{error.strerror}: {way} and run it again; what is stored is kept")
         sys.exit(1)
     except SystemExit as left:
         if left.code in (INTERRUPTED, TERMINATED):

