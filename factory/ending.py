@@ -75,11 +75,10 @@ class Ending:
             if self._main is not None:
                 signal.pthread_kill(self._main, signal.SIGUSR1)
 
-    def cause_of(self, stop: BaseException) -> BaseException:
-        """What ended the job: a thread's error, where this is the interruption by it."""
-        if isinstance(stop, KeyboardInterrupt) and self._error is not None:
-            return self._error
-        return stop
+    def cause_of(self, end: BaseException | None) -> BaseException | None:
+        """What the job ended by: a thread's error, where this is the interruption by it or none."""
+        is_ours = end is None or isinstance(end, KeyboardInterrupt)
+        return self._error if is_ours and self._error is not None else end
 
     @contextmanager
     def watched(self) -> Iterator[None]:

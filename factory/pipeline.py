@@ -80,7 +80,7 @@ def label(
             if found:
                 manifest = replace(manifest, stages=found.stages, audit=found.audit)
             stages = stages_of(job, recipe, folder, manifest, intake.has_solutions)
-            with job_seen(folder.path, manifest, watch) as watch, pushing as pusher:
+            with job_seen(folder.path, manifest, watch, ending) as watch, pushing as pusher:
                 run = _Run(
                     job=job,
                     recipe=recipe,

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from factory.ending import Ending
 from factory.job import ModelSection
 from factory.stage_folder import StageFolder
 from factory.stages import run_stage
@@ -77,7 +78,7 @@ def run(folder: Path, digest: str, program: Work, *, num_engines: int = 1) -> No
 
     source = store(folder / "in", NUM_GROUPS)
     tally = ray.remote(num_cpus=0)(Tally).remote()
-    with job_seen(folder, manifest(digest), unwatched) as watch:
+    with job_seen(folder, manifest(digest), unwatched, Ending()) as watch:
         stage_run = StageRun(
             name="label",
             num_groups=NUM_GROUPS,
@@ -193,7 +194,10 @@ def test_what_is_scraped_equals_what_was_done(ray_cluster: None, tmp_path: Path)
 
 
 def test_an_error_ends_the_status_too(ray_cluster: None, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="broken"), job_seen(tmp_path, manifest("e"), unwatched):
+    with (
+        pytest.raises(ValueError, match="broken"),
+        job_seen(tmp_path, manifest("e"), unwatched, Ending()),
+    ):
         raise ValueError("broken")
     status = read_status(tmp_path)
     assert (status.state, status.error) == (State.FAILED, "ValueError: broken")
@@ -204,6 +208,6 @@ def test_an_error_ends_the_status_too(ray_cluster: None, tmp_path: Path) -> None
 def test_a_job_that_somebody_stops_says_so(
     stop: type[BaseException], ray_cluster: None, tmp_path: Path
 ) -> None:
-    with pytest.raises(stop), job_seen(tmp_path, manifest("s"), unwatched):
+    with pytest.raises(stop), job_seen(tmp_path, manifest("s"), unwatched, Ending()):
         raise stop
     assert read_status(tmp_path).state is State.STOPPED
