@@ -56,7 +56,8 @@ def sigint_ends() -> Iterator[None]:
 class Ending:
     """`with ending.watched():` around the job; a thread beside it ends it by `fail(error)`.
 
-    The error is raised in place of the interruption. Only a main thread can be interrupted; in
+    The error is raised in place of the interruption, a SIGUSR1: a background job of a shell ignores
+    SIGINT, and where Ray starts a driver it is blocked. Only a main thread can be interrupted; in
     another one it is raised when the block ends by itself.
     """
 
@@ -72,19 +73,45 @@ class Ending:
                 return
             self._error = error
             if self._main is not None:
-                signal.pthread_kill(self._main, signal.SIGINT)
+                signal.pthread_kill(self._main, signal.SIGUSR1)
+
+    def cause_of(self, end: BaseException | None) -> BaseException | None:
+        """What the job ended by: a thread's error, where this is the interruption by it or none."""
+        is_ours = end is None or isinstance(end, KeyboardInterrupt)
+        return self._error if is_ours and self._error is not None else end
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        if threading.current_thread() is threading.main_thread():
-            self._main = threading.get_ident()
         try:
-            yield
-        except KeyboardInterrupt:
-            if self._error is None:
+            with self._interruptible():
+                yield
+        except KeyboardInterrupt as stop:
+            if self.cause_of(stop) is stop:
                 raise
-        finally:
-            with self._lock:
-                self._main = None
         if self._error is not None:
             raise self._error
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Of the exceptions of a handler, Ray lets only KeyboardInterrupt and SystemExit out."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def interrupt(number: int, frame: Any) -> None:
+            if self._main is not None:
+                raise Interrupted
+
+        before = signal.signal(signal.SIGUSR1, interrupt)
+        blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
+        self._main = threading.get_ident()
+        try:
+            try:
+                yield
+            finally:
+                with self._lock:
+                    self._main = None
+        finally:
+            self._main = None  # where the interruption came just before
+            signal.pthread_sigmask(signal.SIG_BLOCK, blocked & {signal.SIGUSR1})
+            signal.signal(signal.SIGUSR1, before)

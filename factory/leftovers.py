@@ -3,17 +3,44 @@
 An engine clears it before it opens; after a stage's last one it would stay.
 """
 
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 
 from factory.engine_actors import call_on, cluster_nodes
+from workers.beside import beside
 from workers.process import Process
 from workers.scratch import remove_abandoned
 
 PATIENCE_S = 20.0
 """With workers that are still ending; what those leave that take longer, the next engine clears."""
 ANSWER_TIMEOUT_S = 30.0
+LAST_PATIENCE_S = 5.0
+"""With all of it, after an error."""
 POLL_S = 0.1
+
+
+@contextmanager
+def nodes_cleared(
+    workers: Callable[[], Iterable[Process]], last_patience_s: float = LAST_PATIENCE_S
+) -> Iterator[None]:
+    """Clears them when the block is left, in which these were the workers.
+
+    Where an error ends the block, nothing that goes wrong here hides it, nor holds it up for long.
+    """
+
+    def clear(stop: threading.Event) -> None:
+        with suppress(Exception):
+            clear_nodes(workers())
+
+    try:
+        yield
+    except BaseException:
+        with beside("leftovers", clear, patience_s=last_patience_s):
+            pass
+        raise
+    clear_nodes(workers())
 
 
 def clear_nodes(workers: Iterable[Process]) -> None:

@@ -1,7 +1,7 @@
 """A labelling job from problems to published dataset: sample, estimate, publish."""
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,7 +92,7 @@ def label(
             if found:
                 manifest = _going_on(folder, found, manifest, say)
             stages = stages_of(job, recipe, folder, manifest, intake.has_solutions)
-            with job_seen(folder.path, manifest, watch) as watch, pushing as pusher:
+            with job_seen(folder.path, manifest, watch, ending) as watch, pushing as pusher:
                 run = _Run(
                     job=job,
                     recipe=recipe,
@@ -237,6 +237,7 @@ def _run_stages(run: _Run, stages: list[Stage], manifest: Manifest) -> Manifest:
     *earlier, last = stages
     source: Mapping[str, Row] = run.slices.rows
     with ExitStack() as cluster:
+        cluster.callback(_remove_abandoned)
         for stage in earlier:
             stored = run.stored(stage)
             run.ready(cluster, source, stored)
@@ -250,10 +251,15 @@ def _run_stages(run: _Run, stages: list[Stage], manifest: Manifest) -> Manifest:
         run.ready(cluster, source, stored)
         with sealer.beside(manifest, run.ending, run.seal_every_s) if sealer else nullcontext():
             manifest = run.stage(last, source, stored, manifest)
-    remove_abandoned()  # of a worker that was killed while the cluster ended
     if manifest.stages != before:
         manifest = replace(manifest, audit={})  # it was about less evidence than there is now
     event("publishing")
     manifest = sealer.finish(manifest) if sealer else run.publish(last, manifest)
     write_manifest(run.folder.path, manifest)
     return manifest
+
+
+def _remove_abandoned() -> None:
+    """Of a worker that was killed while the cluster ended; no reason to end by another error."""
+    with suppress(Exception):
+        remove_abandoned()

@@ -10,7 +10,7 @@ from typing import Any
 
 from factory.engine_actors import beside_the_driver, cluster_nodes
 from factory.job_stages import Stage
-from factory.leftovers import clear_nodes
+from factory.leftovers import nodes_cleared
 from factory.placement import num_gpus
 from factory.silent_workers import silent_workers_end
 from factory.spending import ANSWER_TIMEOUT_S, spending, spent
@@ -61,12 +61,12 @@ def run_watched(
             gpu_s_before=before.get("gpu_s", 0.0),
         )
         with (
+            nodes_cleared(partial(_processes, tally)),
             spending(stage.folder, run, partial(_by_worker, tally)),
             watch(run),
             silent_workers_end(tally, stage.section.hang_timeout_s),
         ):
             _run_until_stored(stage, pending, stored, tally, opener)
-            clear_nodes(_processes(tally))
     if counters := spent(stage.folder):
         counters |= _outcomes(stored.rows)
         manifest = replace(manifest, stages={**manifest.stages, stage.name: counters})

@@ -36,9 +36,13 @@ class Process:
 
 def started(pid: int) -> str | None:
     """Field 22 of the process's stat, empty for one that only waits to be buried; `None` where
-    there is no such process or no /proc."""
+    there is no such process or no /proc.
+
+    While others of its threads are still ending it holds its files and locks.
+    """
     try:
         state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    return "" if state == "Z" else rest[18]
+    num_threads = int(rest[16])
+    return "" if state == "Z" and num_threads <= 1 else rest[18]

@@ -21,6 +21,9 @@ PYTHON = "python"
 OUT = "prm_factory_out"
 BUNDLE = "prm_factory_bundle"
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
+STOP_WAIT_S = 45
+"""Ray kills a job so long after it has told it to end. Its own three seconds are too few for the
+last counts, for workers to go and for leaving the cluster."""
 STOP_TIMEOUT_S = 60.0
 MAX_ATTEMPTS = 1_000
 MAX_SILENT_TAILS = 20
@@ -116,7 +119,7 @@ def _entrypoint(out: str, python: str, allow_code: bool) -> str:
 
 def _runtime_env(bundle: Bundle, archive: Path) -> dict[str, Any]:
     """No packages: the image has them. No secrets: everyone who sees the dashboard sees these."""
-    variables = {"PYTHONUNBUFFERED": "1"}
+    variables = {"PYTHONUNBUFFERED": "1", "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S)}
     if (bundle.folder / TOKEN_FILE).exists():
         variables["HF_TOKEN_PATH"] = TOKEN_FILE
     return {"working_dir": str(archive), "env_vars": variables}

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from factory.ending import Ending
 from factory.watching.events import LOG_FILE, event, listen, logging_to, unlisten
 from factory.watching.export import Exporter, RayMeter
 from factory.watching.reader import StageReader, StageReading
@@ -32,33 +33,32 @@ STOPS = (KeyboardInterrupt, SystemExit)
 
 
 @contextmanager
-def job_seen(folder: Path, manifest: Manifest, watch: Watch) -> Iterator[Watch]:
-    """Shows a run of the job in this folder from its beginning to its end, whatever ends it.
+def job_seen(folder: Path, manifest: Manifest, watch: Watch, ending: Ending) -> Iterator[Watch]:
+    """Shows a run of the job in this folder from its beginning to its end, whatever ends it: inside
+    `ending.watched()` that is a thread's error, not the interruption by it.
 
     Yields a `Watch` for the job's stages, which shows them to `watch` too. What happens beside
     stages is taken from events: "sealed before" and "shard sealed" with `num_sealed`, "pushed" with
     `num_pushed`.
     """
     with logging_to(folder / LOG_FILE, job=manifest.digest):
-        seen = Seen(folder, manifest)
+        seen = Seen(folder, manifest, ending)
         seen.start()
         try:
             yield seen.watching(watch)
-        except STOPS:
-            seen.end(State.STOPPED)
-            raise
         except BaseException as error:
-            seen.end(State.FAILED, f"{type(error).__name__}: {error}"[:MAX_ERROR_CHARS])
+            seen.end(error)
             raise
         else:
-            seen.end(State.DONE)
+            seen.end()
 
 
 class Seen:
     """What is known of a running job; told to nobody before `start`."""
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, ending: Ending) -> None:
         self._folder = folder
+        self._ending = ending
         self._lock = threading.RLock()  # guards the three below
         now = time.time()
         self._status = JobStatus(
@@ -81,16 +81,20 @@ class Seen:
         self._write()
         self._thread.start()
 
-    def end(self, state: State, error: str | None = None) -> None:
-        """The last status of this run."""
+    def end(self, error: BaseException | None = None) -> None:
+        """The last status of this run, which ended by this error or by none."""
+        error = self._ending.cause_of(error)
+        state = _state_after(error)
+        is_failed = state is State.FAILED
+        said = f"{type(error).__name__}: {error}"[:MAX_ERROR_CHARS] if is_failed else None
         self._stop.set()
         self._thread.join(timeout=10)
         unlisten(self._hear)
         seconds = round(time.time() - self._status.started, 2)
-        fields = {"error": error} if error else {}
+        fields = {"error": said} if said else {}
         event(f"job {state}", seconds=seconds, **fields)
         with self._lock:
-            self._status = replace(self._status, state=state, error=error, doing="")
+            self._status = replace(self._status, state=state, error=said, doing="")
             self._write()
 
     def watching(self, watch: Watch) -> Watch:
@@ -129,19 +133,18 @@ class Seen:
             with self._lock:
                 self._stage = _Followed(run)
                 self._status = replace(self._status, stages=(*self._status.stages, run.blank))
-            state = State.FAILED
             try:
                 yield
-                state = State.DONE
-            except STOPS:
-                state = State.STOPPED
+            except BaseException as error:
+                self._end_stage(error)
                 raise
-            finally:
-                self._end_stage(state)
+            else:
+                self._end_stage()
 
         return follow()
 
-    def _end_stage(self, state: State) -> None:
+    def _end_stage(self, error: BaseException | None = None) -> None:
+        state = _state_after(self._ending.cause_of(error))
         with self._lock:
             stage, self._stage = self._stage, None
             assert stage is not None
@@ -190,6 +193,12 @@ class _Followed:
         if reading is not None:
             self._events.read(reading.workers)
         return reading
+
+
+def _state_after(error: BaseException | None) -> State:
+    if error is None:
+        return State.DONE
+    return State.STOPPED if isinstance(error, STOPS) else State.FAILED
 
 
 def _numbers(stage: StageStatus) -> dict[str, Any]:

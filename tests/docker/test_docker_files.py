@@ -14,6 +14,7 @@ import yaml
 from factory.job import Job
 from factory.nodes import PACKAGES
 from factory.placement import Node, check_room, placement
+from factory.submission.jobs import STOP_WAIT_S
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
@@ -214,6 +215,11 @@ def pods() -> list[dict[str, Any]]:
     cluster = rayjob()["rayClusterSpec"]
     groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
     return [group["template"]["spec"] for group in groups]
+
+
+def test_a_job_of_kubernetes_has_as_long_to_end_as_one_that_is_sent() -> None:
+    given = yaml.safe_load(rayjob()["runtimeEnvYAML"])
+    assert given == {"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S)}}
 
 
 def test_no_container_may_gain_what_its_user_does_not_have() -> None:

@@ -17,7 +17,7 @@ import pytest
 from factory.demo import toy_job
 from factory.submission.bundle import make_bundle
 from factory.submission.client import Client, connect
-from factory.submission.jobs import JobState, Submitted, follow, logs_of, state_of, stop, submit
+from factory.submission.jobs import Submitted, follow, logs_of, stop, submit
 from schemas.manifest import read_manifest
 
 pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(580)]
@@ -121,17 +121,17 @@ def test_a_job_is_sent_found_again_read_and_finished(address: str, tmp_path: Pat
 def test_a_stopped_job_goes_on_when_it_is_sent_again(address: str, tmp_path: Path) -> None:
     client, out = connect(address), tmp_path / "runs" / "b"
     first = sent(client, tmp_path / "b", out, 64)
-    _until_running(client, first.job_id)
+    _until_it_says("starting engines", client, first.job_id)
     assert stop(client, first.job_id).status == "STOPPED"
+    assert "run the same command again" in logs_of(client, first.job_id), "it was killed"
+    assert not (out / "lease.json").exists()
     again = sent(client, tmp_path / "b", out, 64)
     assert (again.is_new, again.job_id[-2:]) == (True, "-2")
     assert stop(client, again.job_id).status == "STOPPED"
 
 
-def _until_running(client: Client, job_id: str) -> JobState:
-    for _ in range(60):
-        state = state_of(client, job_id)
-        if state.status != "PENDING":
-            return state
+def _until_it_says(text: str, client: Client, job_id: str) -> None:
+    deadline_s = time.monotonic() + START_TIMEOUT_S
+    while text not in (said := logs_of(client, job_id)):
+        assert time.monotonic() < deadline_s, said
         time.sleep(1)
-    raise AssertionError(state)

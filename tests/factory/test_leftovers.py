@@ -1,15 +1,18 @@
 """What a killed worker left behind goes at the end of its stage, on whichever node it was."""
 
+import os
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from factory.leftovers import clear_after, clear_nodes
+from factory.leftovers import clear_after, clear_nodes, nodes_cleared
 from workers.process import Process, started
 from workers.scratch import Scratch
 
@@ -58,6 +61,52 @@ def test_one_that_does_not_end_is_left_alone(holder: subprocess.Popen[str], tmp_
     assert len(list(tmp_path.iterdir())) == 1
     holder.communicate("")
     assert holder.returncode == 0
+
+
+def test_a_worker_is_there_until_its_last_thread_has_ended() -> None:
+    code = (
+        "import ctypes, threading, time\n"
+        "threading.Thread(target=time.sleep, args=(60,)).start()\n"
+        "print(flush=True)\n"
+        "ctypes.CDLL(None).pthread_exit(None)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    process.stdout.readline()
+    worker = named(process)
+    while ") Z " not in Path(f"/proc/{process.pid}/stat").read_text():
+        time.sleep(0.01)
+    assert worker.is_there()
+    process.kill()
+    clear_after([worker])
+    assert not worker.is_there()
+    assert process.wait() is not None
+
+
+def lost() -> list[Process]:
+    raise ConnectionError("the cluster is gone")
+
+
+def hanging() -> list[Process]:
+    threading.Event().wait()
+    return []
+
+
+@pytest.mark.parametrize("workers", [lost, hanging])
+def test_an_error_is_neither_hidden_nor_held_up_by_a_cluster_that_is_lost(
+    workers: Callable[[], list[Process]],
+) -> None:
+    with pytest.raises(ValueError, match="broken"), nodes_cleared(workers, last_patience_s=0.1):
+        raise ValueError("broken")
+
+
+def test_ctrl_c_while_nodes_are_cleared_ends_that() -> None:
+    def interrupted() -> list[Process]:
+        os.kill(os.getpid(), signal.SIGINT)
+        return hanging()
+
+    with pytest.raises(KeyboardInterrupt), nodes_cleared(interrupted, last_patience_s=20):
+        raise ValueError("broken")
 
 
 class Worker:

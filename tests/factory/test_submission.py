@@ -24,7 +24,16 @@ from factory.job import load_job
 from factory.submission import bundle as bundles
 from factory.submission.bundle import TOKEN_FILE, Bundle, make_bundle, pack
 from factory.submission.client import connect
-from factory.submission.jobs import check_out, follow, logs_of, state_of, states, stop, submit
+from factory.submission.jobs import (
+    STOP_TIMEOUT_S,
+    check_out,
+    follow,
+    logs_of,
+    state_of,
+    states,
+    stop,
+    submit,
+)
 from tests.factory.builders import job_file
 from tests.factory.test_cli import run as run  # the fixture
 
@@ -470,6 +479,14 @@ def test_stopping_waits_until_the_job_has_ended(tmp_path: Path, cluster: FakeClu
     sent = submit(cluster, bundle(tmp_path), OUT)
     assert stop(cluster, sent.job_id).status == "STOPPED"
     assert stop(cluster, sent.job_id).status == "STOPPED", "what has ended is left alone"
+
+
+def test_a_job_has_time_to_end_in_order_and_is_waited_for_longer(
+    tmp_path: Path, cluster: FakeCluster
+) -> None:
+    submit(cluster, bundle(tmp_path), OUT)
+    [environment] = cluster.environments
+    assert 40 < int(environment["env_vars"]["RAY_JOB_STOP_WAIT_TIME_S"]) < STOP_TIMEOUT_S - 10
 
 
 def test_a_job_that_does_not_end_is_said_so(tmp_path: Path, cluster: FakeCluster) -> None:

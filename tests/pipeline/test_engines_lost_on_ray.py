@@ -1,6 +1,8 @@
 """Stages on real Ray whose engines do not start, or do not start again."""
 
 import asyncio
+import os
+import signal
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +24,7 @@ from tests.pipeline.test_stages_on_ray import Mark, rows_of, silent_engine, stor
 from workers.admission import Admission
 from workers.engine import EngineDead
 from workers.program import AnswerGrader, Program
+from workers.scratch import Scratch
 from workers.scripted_engine import ScriptedEngine
 
 pytestmark = pytest.mark.ray
@@ -96,6 +99,39 @@ def test_an_engine_that_never_starts_is_an_error_at_once(ray_cluster: None, tmp_
             lambda section: opener,
         )
     assert spent(folder)["num_ok"] == 0
+
+
+@dataclass(frozen=True)
+class DieThenFail:
+    """Killed while it opens, with a folder of which it tells; the next one does not start."""
+
+    folder_of: Path
+
+    def __call__(self) -> ScriptedEngine:
+        if self.folder_of.exists():
+            raise RuntimeError("CUDA out of memory")
+        self.folder_of.write_text(str(Scratch("engine").path))
+        os.kill(os.getpid(), signal.SIGKILL)
+        return silent_engine()
+
+
+def test_what_killed_workers_left_goes_too_when_their_stage_ends_by_an_error(
+    ray_cluster: None, tmp_path: Path
+) -> None:
+    folder, opener = StageFolder(path=tmp_path / "stage"), DieThenFail(tmp_path / "left")
+    with pytest.raises(EnginesLost):
+        run_watched(
+            stage_of(folder, Mark()),
+            rows_in(store(tmp_path / "in", 4)),
+            StoredRows(folder),
+            manifest_of(load_recipe("math-shepherd")),
+            unwatched,
+            lambda section: opener,
+        )
+    left, deadline_s = Path(opener.folder_of.read_text()), time.monotonic() + 30
+    while left.exists() and time.monotonic() < deadline_s:
+        time.sleep(0.1)  # on a busy machine it goes a little later
+    assert not left.exists()
 
 
 @pytest.mark.slow

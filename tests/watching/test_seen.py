@@ -1,14 +1,16 @@
 """What is seen of a job beside its stages, on this machine and in a bucket."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
+from factory.ending import Ending
 from factory.recipes import load_recipe
 from factory.watching.events import event
 from factory.watching.seen import job_seen
-from factory.watching.stage_run import unwatched
+from factory.watching.stage_run import StageRun, unwatched
 from factory.watching.status import State
 from factory.watching.status_file import read_status
 from schemas.files import place, read_bytes
@@ -26,7 +28,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 def test_shards_are_counted_over_runs_and_every_run_is_in_the_log(folder: Path) -> None:
     for before in (0, 2):
-        with job_seen(folder, MANIFEST, unwatched):
+        with job_seen(folder, MANIFEST, unwatched, Ending()):
             event("sealed before", num_sealed=before)
             assert read_status(folder).state is State.RUNNING
             for number in (1, 2):
@@ -42,5 +44,46 @@ def test_shards_are_counted_over_runs_and_every_run_is_in_the_log(folder: Path) 
 
 def test_a_store_that_cannot_be_written_ends_nothing(bucket: str) -> None:
     folder = place(f"{bucket}-that-is-not-there/run")
-    with job_seen(folder, MANIFEST, unwatched):
+    with job_seen(folder, MANIFEST, unwatched, Ending()):
         event("sealed before", num_sealed=1)
+
+
+class LostTally:
+    """As after the driver's node has lost it."""
+
+    @property
+    def by_worker(self) -> None:
+        from ray.exceptions import RayActorError
+
+        raise RayActorError
+
+
+def test_an_error_of_a_thread_is_shown_as_what_ended_job_and_stage(tmp_path: Path) -> None:
+    ending = Ending()
+    stage = StageRun(
+        name="label", num_groups=1, num_stored=0, tally=LostTally(), num_engines=1, num_gpus=0.0
+    )
+
+    def run() -> None:
+        with (
+            ending.watched(),
+            job_seen(tmp_path, MANIFEST, unwatched, ending) as watch,
+            watch(stage),
+        ):
+            ending.fail(OSError(28, "No space left on device"))
+            time.sleep(5)
+
+    with pytest.raises(OSError, match="No space left"):
+        run()
+    status, said = read_status(tmp_path), "OSError: [Errno 28] No space left on device"
+    assert (status.state, status.error) == (State.FAILED, said)
+    assert status.stages[0].state is State.FAILED
+    last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
+    assert (last["event"], last["error"]) == ("job failed", said)
+
+
+def test_an_error_of_a_thread_that_interrupted_nothing_is_shown_too(tmp_path: Path) -> None:
+    ending = Ending()
+    with job_seen(tmp_path, MANIFEST, unwatched, ending):
+        ending.fail(OSError("taken over"))
+    assert read_status(tmp_path).error == "OSError: taken over"

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from factory.ending import Ending
 from factory.job import ModelSection
 from factory.stage_folder import StageFolder
 from factory.stages import run_stage
@@ -77,7 +78,7 @@ def run(folder: Path, digest: str, program: Work, *, num_engines: int = 1) -> No
 
     source = store(folder / "in", NUM_GROUPS)
     tally = ray.remote(num_cpus=0)(Tally).remote()
-    with job_seen(folder, manifest(digest), unwatched) as watch:
+    with job_seen(folder, manifest(digest), unwatched, Ending()) as watch:
         stage_run = StageRun(
             name="label",
             num_groups=NUM_GROUPS,
@@ -170,7 +171,10 @@ def test_what_is_scraped_equals_what_was_done(ray_cluster: None, tmp_path: Path)
     run(tmp_path, "scraped", Work(), num_engines=2)
     deadline_s = time.monotonic() + DEADLINE_S
     found: dict[str, float] = {}
-    while found.get("rows_done_total", 0) < NUM_GROUPS - 2 and time.monotonic() < deadline_s:
+    running = ("requests_running", "rows_in_flight", "engines")
+    while time.monotonic() < deadline_s:
+        if found.get("rows_done_total", 0) >= NUM_GROUPS - 2 and not any(map(found.get, running)):
+            break
         time.sleep(0.5)
         found = scraped(port, "scraped")
     counts = {
@@ -188,12 +192,15 @@ def test_what_is_scraped_equals_what_was_done(ray_cluster: None, tmp_path: Path)
     assert {name: found.get(f"{name}_total") for name in counts} == counts
     (stage,) = read_status(tmp_path).stages
     assert found["gpu_seconds_total"] == pytest.approx(stage.gpu_s)
-    assert found["requests_running"] == found["rows_in_flight"] == found["engines"] == 0
+    assert [found[name] for name in running] == [0, 0, 0]
     assert "engine_deaths_total" not in found
 
 
 def test_an_error_ends_the_status_too(ray_cluster: None, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="broken"), job_seen(tmp_path, manifest("e"), unwatched):
+    with (
+        pytest.raises(ValueError, match="broken"),
+        job_seen(tmp_path, manifest("e"), unwatched, Ending()),
+    ):
         raise ValueError("broken")
     status = read_status(tmp_path)
     assert (status.state, status.error) == (State.FAILED, "ValueError: broken")
@@ -204,6 +211,6 @@ def test_an_error_ends_the_status_too(ray_cluster: None, tmp_path: Path) -> None
 def test_a_job_that_somebody_stops_says_so(
     stop: type[BaseException], ray_cluster: None, tmp_path: Path
 ) -> None:
-    with pytest.raises(stop), job_seen(tmp_path, manifest("s"), unwatched):
+    with pytest.raises(stop), job_seen(tmp_path, manifest("s"), unwatched, Ending()):
         raise stop
     assert read_status(tmp_path).state is State.STOPPED
