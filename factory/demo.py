@@ -9,7 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
-from factory.job import Job, load_job
+from factory.job import Job
+from factory.job_file import load_job
 from factory.pipeline import label
 from factory.recipes import load_recipe
 from factory.report.progress import watcher

@@ -45,7 +45,7 @@ def submit(
     allow_code: AllowCode = False,
 ) -> None:
     """Run a job on a Ray cluster, with the files it names by relative paths."""
-    from factory.job import load_job
+    from factory.job_file import load_job
     from factory.submission.bundle import make_bundle
     from factory.submission.client import connect
     from factory.submission.jobs import check_out

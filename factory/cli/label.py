@@ -20,7 +20,7 @@ def label(
     allow_code: AllowCode = False,
 ) -> None:
     """Sample, estimate and publish. Run it again to go on after an interruption."""
-    from factory.job import load_job
+    from factory.job_file import load_job
     from factory.pipeline import label as run
     from factory.places import out_of, place_of
     from factory.report.progress import watcher

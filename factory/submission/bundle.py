@@ -18,8 +18,9 @@ from factory.bounded_yaml import read_yaml
 from factory.engine_args import relative_path_in
 from factory.errors import InputError
 from factory.input_rows import FILE_SUFFIXES
-from factory.job import ROLES, load_job
+from factory.job import ROLES
 from factory.job_checks import check_engine_args
+from factory.job_file import load_job
 
 JOB_FILE = "job.yaml"
 TOKEN_FILE = ".hf_token"

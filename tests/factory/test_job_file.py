@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from factory.errors import InputError
-from factory.job import Job, load_job
+from factory.job import Job
+from factory.job_file import load_job
 
 MODEL = "generator: {model: org/name}\n"
 

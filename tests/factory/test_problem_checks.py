@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from factory.errors import InputError
-from factory.job import ModelSection, load_job
+from factory.job import ModelSection
+from factory.job_file import load_job
 from factory.models import context_length
 from factory.problem_checks import checked_problems
 from factory.recipes import load_recipe

@@ -20,7 +20,7 @@ import yaml
 
 from factory.cli.cluster import follow_job
 from factory.errors import InputError
-from factory.job import load_job
+from factory.job_file import load_job
 from factory.submission import bundle as bundles
 from factory.submission.bundle import TOKEN_FILE, Bundle, make_bundle, pack
 from factory.submission.client import connect

@@ -9,7 +9,8 @@ from factory.bounded_yaml import MAX_BYTES
 from factory.engine_args import secret_in
 from factory.errors import InputError
 from factory.hub.source import read_source
-from factory.job import Job, load_job
+from factory.job import Job
+from factory.job_file import load_job
 from factory.trust import check_code, code_in
 from schemas.manifest import MANIFEST, read_manifest
 from tests.factory.builders import job_file, job_folder
