@@ -7,7 +7,7 @@ import sys
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -111,9 +111,15 @@ class EngineWorker:
         stored = self._folder / f"{batch_id(batch)}.parquet"
         if (known := await patiently(partial(_returned, stored))) is not None:
             return known
-        groups = [from_row(ProblemGroup, row) for row in batch.to_pylist()]
+        name, groups = batch_id(batch), [from_row(ProblemGroup, row) for row in batch.to_pylist()]
+        if (await self._suspects.deaths(name)).are_suspicious:
+            async with self._suspects.alone():
+                return await self._stored_table(self._one_by_one(groups))
+        return await self._stored_table(self._together(name, groups))
+
+    async def _stored_table(self, work: Awaitable[list[ProblemGroup]]) -> pa.Table:
         try:
-            found = await self._batch(batch_id(batch), groups)
+            found = await work
             rows = [to_row(group) for group in found]
             table = pa.Table.from_pylist(rows, schema=arrow_schema(ProblemGroup))
             await patiently(partial(write_groups, self._folder, table))
@@ -124,12 +130,12 @@ class EngineWorker:
         self._count_stored(found)
         return table.select(RETURNED)
 
-    async def _batch(self, name: str, groups: list[ProblemGroup]) -> list[ProblemGroup]:
-        """Runs a batch beside others, or group by group if engines died over it."""
+    async def _together(self, name: str, groups: list[ProblemGroup]) -> list[ProblemGroup]:
         assert self._suspects is not None
-        if not (await self._suspects.deaths(name)).are_suspicious:
-            async with self._suspects.together(name):
-                return await asyncio.gather(*(self._run(group) for group in groups))
+        async with self._suspects.together(name):
+            return await asyncio.gather(*(self._run(group) for group in groups))
+
+    async def _one_by_one(self, groups: list[ProblemGroup]) -> list[ProblemGroup]:
         return [await self._suspect(group) for group in groups]
 
     async def _suspect(self, group: ProblemGroup) -> ProblemGroup:
@@ -138,7 +144,7 @@ class EngineWorker:
         deaths = await self._suspects.deaths(name)
         if deaths.are_too_many:
             return replace(group, status=Status.FAILED, reason=f"EngineDead: {deaths}")
-        async with self._suspects.alone(name):
+        async with self._suspects.marked(name):
             return await self._run(group)
 
     async def _run(self, group: ProblemGroup) -> ProblemGroup:

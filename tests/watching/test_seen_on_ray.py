@@ -89,7 +89,7 @@ def run(folder: Path, digest: str, program: Work, *, num_engines: int = 1) -> No
         with watch(stage_run):
             run_stage(
                 pending=rows_in(source),
-                stage=StageFolder(path=folder / "stage"),
+                folder=StageFolder(path=folder / "stage").open_pass(),
                 program=program,
                 section=ModelSection(
                     model="scripted", num_engines=num_engines, num_cpus=0.5, groups_in_flight=8
