@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import sys
+import threading
 import time
 import uuid
 from collections import Counter, deque
@@ -30,6 +31,8 @@ from workers.tally import MAX_RECENT, FailedGroup, WorkerCounts
 
 ENGINE_DEAD_EXIT_CODE = 17
 REPORT_INTERVAL_S = 0.5
+BEAT_S = 5.0
+"""A worker with nothing to report says so often that it is there."""
 LAST_WORDS_S = 2.0
 """A worker whose engine died waits at most so long until that is known and written down."""
 MAX_REASON_CHARS = 500
@@ -43,6 +46,7 @@ class ReportsTo(Protocol):
     """Where counts go; on a cluster, the handle of a `Tally` actor."""
 
     report: Any
+    alive: Any
 
 
 class EngineWorker:
@@ -56,6 +60,8 @@ class EngineWorker:
 
     The worker stores each batch itself when it is done (`workers.store`).
     """
+
+    beat_s = BEAT_S
 
     def __init__(
         self,
@@ -87,6 +93,8 @@ class EngineWorker:
         self._working_s = 0.0
         self._admission: Admission | None = None
         self._report()
+        if self._tally is not None and self._process is not None:
+            threading.Thread(target=self._beat, name="worker-beat", daemon=True).start()
 
     async def __call__(self, batch: pa.Table) -> pa.Table:
         """Stores the same groups, each with the program's findings; returns ids and statuses.
@@ -178,6 +186,14 @@ class EngineWorker:
             await asyncio.sleep(REPORT_INTERVAL_S)
             if time.monotonic() - self._last_report_s >= REPORT_INTERVAL_S:
                 self._report()
+
+    def _beat(self) -> None:
+        """Until the process ends, in a thread: an idle worker's event loop may not run."""
+        assert self._tally is not None
+        while True:
+            time.sleep(self.beat_s)
+            if time.monotonic() - self._last_report_s >= self.beat_s:
+                self._tally.alive.remote(self._incarnation)
 
     def _report(self, death: str | None = None) -> Any:
         """Sends the counts as they are; what the call returns can be awaited on a cluster."""
