@@ -161,7 +161,8 @@ class SandboxSection(Section):
     num_processes: int = Field(default=2, ge=1)
     """For each engine."""
     wall_s: float = Field(default=5.0, gt=0)
-    """Seconds a block of code may take."""
+    """Seconds a block of code may take with a processor to itself; one that waits, 12 times as
+    long."""
     memory_mb: int = Field(default=1024, ge=256)
     unsafe: bool = False
     """Execute without isolation where none can be set up. Never for models you do not trust."""

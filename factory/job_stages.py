@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from math import ceil
 from typing import Any
 
 from factory.core.prompts import SolvePrompt
@@ -20,7 +19,7 @@ from factory.stage_folder import StageFolder
 from schemas.manifest import Manifest
 from workers.grading import Grader
 from workers.program import Program
-from workers.sandbox import Limits, Sandbox, SandboxUnavailable
+from workers.sandbox import WAIT_FACTOR, Limits, Sandbox, SandboxUnavailable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +41,8 @@ class OpenSandbox:
 
     def __call__(self) -> Sandbox:
         limits = Limits(
-            wall_s=self.section.wall_s,
-            cpu_s=ceil(self.section.wall_s),
+            cpu_s=self.section.wall_s,
+            wall_s=WAIT_FACTOR * self.section.wall_s,
             memory_bytes=self.section.memory_mb << 20,
         )
         return Sandbox(

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -28,6 +27,7 @@ from factory.stored import groups_in
 from schemas.files import is_local, listed, make_folder, remove, write_atomically
 from schemas.manifest import Manifest, ShardEntry, write_manifest
 from schemas.records import ProblemGroup
+from workers.scratch import scratch
 
 SliceGroups = tuple[int, Iterable[ProblemGroup]]
 """A slice's number and its groups by problem_id."""
@@ -113,8 +113,8 @@ def remove_unlisted(folder: Path, listed_paths: set[str]) -> None:
 def _workshop(folder: Path) -> Iterator[Path]:
     """A local folder in which the dataset is made before any of it is put in place."""
     if not is_local(folder):
-        with tempfile.TemporaryDirectory() as made:
-            yield Path(made)
+        with scratch("publish") as made:
+            yield made
         return
     path = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(path, ignore_errors=True)

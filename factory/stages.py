@@ -1,13 +1,13 @@
 """One stage as a Ray Data pipeline: read groups, run a program on engines, store groups.
 
 Ray Data restarts workers and retries their batches; a worker stores a batch when it is done, whole
-or not at all. What is stored is the only record: running a stage again opens a further pass for
-what is missing, failed, or changed in the input. Readers take a problem as its last pass says.
+or not at all. What is stored is the only record: a later run opens a further pass for what is
+missing, failed, or changed in the input. Readers take a problem as its last pass says.
 """
 
 import errno
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from factory.errors import InputError
 from factory.job import EngineSection
 from factory.nodes import check_nodes
 from factory.placement import GROUPS_PER_BLOCK, task_options
-from factory.stage_folder import StageFolder
 from factory.stored import Row
 from schemas.arrow import arrow_schema
 from schemas.files import place, read_table
@@ -69,17 +68,19 @@ OpenerOf = Callable[[EngineSection], Callable[[], Engine]]
 def run_stage(
     *,
     pending: Mapping[str, Row],
-    stage: StageFolder,
+    folder: Path,
     program: Program,
     section: EngineSection,
     tally: Any,
     open_engine: Callable[[], Engine] | None = None,
     open_tool: Callable[[], Any] = Grader,
+    last: Collection[str] = (),
 ) -> None:
-    """Runs `program` over these groups, where they are, and stores them in a pass of its own.
+    """Runs `program` over these groups, where they are, and stores them in this folder of a pass.
+    Deaths over a group are remembered there too, so a run keeps to one pass.
 
-    Needs a Ray that is initialised. Raises EnginesLost when an engine cannot be
-    started, or replaced any more.
+    The problems in `last` are read behind all others. Needs a Ray that is initialised. Raises
+    EnginesLost when an engine cannot be started, or replaced any more.
     """
     import ray
 
@@ -87,9 +88,8 @@ def run_stage(
         return
     placed = room_for(section)
     _set_up(ray.data.DataContext.get_current(), section.max_engines)
-    folder = stage.open_pass()
     check_nodes(section, placed, folder)
-    groups = _read(pending, {"num_cpus": 0.1, **task_options(cluster_nodes())})
+    groups = _read(pending, last, {"num_cpus": 0.1, **task_options(cluster_nodes())})
     blocks = groups.repartition(target_num_rows_per_block=GROUPS_PER_BLOCK)
     opener = open_engine or Opener(section=section, engine_args=placed.engine_args)
     try:
@@ -150,7 +150,7 @@ def pending_problems(source: Mapping[str, Row], stored: Mapping[str, Row]) -> di
     }
 
 
-def _read(pending: Mapping[str, Row], options: Mapping[str, Any]) -> Any:
+def _read(pending: Mapping[str, Row], last: Collection[str], options: Mapping[str, Any]) -> Any:
     """The rows of these problems, file by file, read when they are needed and where.
 
     Ray Data's own reader of Parquet starts actors to look at footers, which for a few files takes
@@ -158,12 +158,17 @@ def _read(pending: Mapping[str, Row], options: Mapping[str, Any]) -> Any:
     """
     import ray
 
-    by_file: dict[str, list[str]] = {}
-    for problem_id, row in pending.items():
-        by_file.setdefault(str(row.file), []).append(problem_id)
-    items = [{"file": file, "problem_ids": by_file[file]} for file in sorted(by_file)]
+    items = items_to_read(pending, last)
     files = ray.data.from_items(items, override_num_blocks=len(items))
     return files.map_batches(_rows_of, batch_size=1, batch_format="pyarrow", **options)
+
+
+def items_to_read(pending: Mapping[str, Row], last: Collection[str]) -> list[dict[str, Any]]:
+    """Each file with the problems to read of it, a file that has some of `last` twice."""
+    parts: dict[tuple[bool, str], list[str]] = {}
+    for problem_id, row in pending.items():
+        parts.setdefault((problem_id in last, str(row.file)), []).append(problem_id)
+    return [{"file": file, "problem_ids": ids} for (_, file), ids in sorted(parts.items())]
 
 
 def _rows_of(files: pa.Table) -> Iterator[pa.Table]:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -66,7 +66,7 @@ def run_watched(
             watch(run),
             silent_workers_end(tally, stage.section.hang_timeout_s),
         ):
-            _run_until_stored(stage, pending, stored, tally, opener)
+            run_until_stored(stage, pending, stored, tally, opener)
     if counters := spent(stage.folder):
         counters |= _outcomes(stored.rows)
         manifest = replace(manifest, stages={**manifest.stages, stage.name: counters})
@@ -101,30 +101,45 @@ def _some_started(tally: Any) -> bool:
     return bool(ray.get(tally.num_workers.remote(), timeout=ANSWER_TIMEOUT_S))
 
 
-def _run_until_stored(
+def _not_stored_since(
+    earlier: Mapping[str, Row], left: Mapping[str, Row], now: Mapping[str, Row]
+) -> dict[str, Row]:
+    return {i: row for i, row in left.items() if now.get(i) == earlier.get(i)}
+
+
+def run_until_stored(
     stage: Stage,
     pending: dict[str, Row],
     stored: StoredRows,
     tally: Any,
     opener: OpenerOf | None,
+    run: Callable[..., None] = run_stage,
 ) -> None:
-    """Where no engine has started it is an error at once: more of the same would not help."""
+    """Runs a stage, and again what is left of it where engines are lost.
+
+    What this run has set aside as failed is done for this run, and what an earlier one has comes
+    last. Where no engine has started it is an error at once: more of the same would not help.
+    """
+    folder = stage.folder.open_pass()
+    earlier = {i: row for i in pending if (row := stored.rows.get(i)) is not None}
+    failed = {i for i, row in earlier.items() if row.status is Status.FAILED}
     left, num_barren, has_worked = pending, 0, False
     while left:
         try:
-            run_stage(
+            run(
                 pending=left,
-                stage=stage.folder,
+                folder=folder,
                 program=stage.program,
                 section=stage.section,
                 tally=tally,
                 open_engine=opener and opener(stage.section),
                 open_tool=stage.open_tool,
+                last=failed,
             )
             break
         except EnginesLost as error:
             stored.look()
-            before, left = left, pending_problems(left, stored.rows)
+            before, left = left, _not_stored_since(earlier, left, stored.rows)
             is_barren = len(left) == len(before)
             has_worked = has_worked or not is_barren or _some_started(tally)
             num_barren = num_barren + 1 if is_barren else 0

@@ -4,9 +4,10 @@ Before a batch starts it leaves a mark, and removes it when it ends. A mark left
 is gone is a death in which the batch may have had its part: the engine's where the worker has
 written that beside the mark, else the worker's, by a crash in its own process as well as by a node
 that was taken back. After `DEATHS_TO_SUSPECT` of either kind the batch's groups run one at a time
-while nothing else runs, each with a mark of its own. A group fails over which, while it was alone,
-`ENGINES_TO_FAIL` engines died or, as most workers go for reasons of their own, `DEATHS_TO_FAIL`
-of both kinds came together.
+while nothing else runs, each with a mark of its own, until the batch is stored: suspects that took
+turns would use up a worker's restarts before any of their batches is done. A group fails over
+which, while it was alone, `ENGINES_TO_FAIL` engines died or, as most workers go for reasons of
+their own, `DEATHS_TO_FAIL` of both kinds came together.
 """
 
 import asyncio
@@ -85,7 +86,7 @@ class Suspects:
             await self._changed.wait_for(lambda: not self._is_one_alone)
             self._num_together += 1
         try:
-            async with self._marked(name):
+            async with self.marked(name):
                 yield
         finally:
             async with self._changed:
@@ -93,21 +94,20 @@ class Suspects:
                 self._changed.notify_all()
 
     @asynccontextmanager
-    async def alone(self, name: str) -> AsyncIterator[None]:
+    async def alone(self) -> AsyncIterator[None]:
         """Runs while nothing else does."""
         async with self._changed:
             await self._changed.wait_for(lambda: not self._is_one_alone and self._num_together == 0)
             self._is_one_alone = True
         try:
-            async with self._marked(name):
-                yield
+            yield
         finally:
             async with self._changed:
                 self._is_one_alone = False
                 self._changed.notify_all()
 
     @asynccontextmanager
-    async def _marked(self, name: str) -> AsyncIterator[None]:
+    async def marked(self, name: str) -> AsyncIterator[None]:
         """The mark goes when the body ends well, and stays when it raises."""
         mark = self._folder / f"{_safe(name)}.{self._incarnation}"
         await patiently(partial(_leave, mark))

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from workers.counting import ProgramCounts
@@ -49,6 +49,8 @@ class WorkerCounts:
     """The worker's own; `None` outside a cluster."""
     death: str | None = None
     """Why the engine died; `None` while it lives, and of a worker that was killed with it."""
+    silent_s: float = 0.0
+    """Since the worker was last heard of, with or without counts; the tally's to say."""
 
     @property
     def num_groups(self) -> int:
@@ -67,11 +69,17 @@ class Tally:
     workers: dict[str, WorkerCounts] = field(default_factory=dict)
     heard_s: dict[str, float] = field(default_factory=dict)
     """When each of them last reported, by this process's clock."""
+    alive_s: dict[str, float] = field(default_factory=dict)
+    """When each of them last said anything: idle workers have nothing to report."""
 
     def report(self, incarnation: str, counts: WorkerCounts) -> None:
         """Replaces what was known of this worker."""
         self.workers[incarnation] = counts
-        self.heard_s[incarnation] = time.monotonic()
+        self.heard_s[incarnation] = self.alive_s[incarnation] = time.monotonic()
+
+    def alive(self, incarnation: str) -> None:
+        """Nothing new, but the worker's process is there."""
+        self.alive_s[incarnation] = time.monotonic()
 
     def silent(self, for_s: float) -> list[Process]:
         """Workers that have work and said nothing for so long, but those replaced since."""
@@ -91,7 +99,11 @@ class Tally:
 
     def by_worker(self) -> dict[str, WorkerCounts]:
         """What is known of each worker, in the order they first reported."""
-        return dict(self.workers)
+        now_s = time.monotonic()
+        return {
+            name: replace(counts, silent_s=now_s - self.alive_s[name])
+            for name, counts in self.workers.items()
+        }
 
     def num_workers(self) -> int:
         """Workers that have reported, restarted ones again."""

@@ -4,10 +4,11 @@ import asyncio
 import logging
 import os
 import sys
+import threading
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -30,6 +31,8 @@ from workers.tally import MAX_RECENT, FailedGroup, WorkerCounts
 
 ENGINE_DEAD_EXIT_CODE = 17
 REPORT_INTERVAL_S = 0.5
+BEAT_S = 5.0
+"""A worker with nothing to report says so often that it is there."""
 LAST_WORDS_S = 2.0
 """A worker whose engine died waits at most so long until that is known and written down."""
 MAX_REASON_CHARS = 500
@@ -43,6 +46,7 @@ class ReportsTo(Protocol):
     """Where counts go; on a cluster, the handle of a `Tally` actor."""
 
     report: Any
+    alive: Any
 
 
 class EngineWorker:
@@ -56,6 +60,8 @@ class EngineWorker:
 
     The worker stores each batch itself when it is done (`workers.store`).
     """
+
+    beat_s = BEAT_S
 
     def __init__(
         self,
@@ -87,6 +93,8 @@ class EngineWorker:
         self._working_s = 0.0
         self._admission: Admission | None = None
         self._report()
+        if self._tally is not None and self._process is not None:
+            threading.Thread(target=self._beat, name="worker-beat", daemon=True).start()
 
     async def __call__(self, batch: pa.Table) -> pa.Table:
         """Stores the same groups, each with the program's findings; returns ids and statuses.
@@ -111,9 +119,15 @@ class EngineWorker:
         stored = self._folder / f"{batch_id(batch)}.parquet"
         if (known := await patiently(partial(_returned, stored))) is not None:
             return known
-        groups = [from_row(ProblemGroup, row) for row in batch.to_pylist()]
+        name, groups = batch_id(batch), [from_row(ProblemGroup, row) for row in batch.to_pylist()]
+        if (await self._suspects.deaths(name)).are_suspicious:
+            async with self._suspects.alone():
+                return await self._stored_table(self._one_by_one(groups))
+        return await self._stored_table(self._together(name, groups))
+
+    async def _stored_table(self, work: Awaitable[list[ProblemGroup]]) -> pa.Table:
         try:
-            found = await self._batch(batch_id(batch), groups)
+            found = await work
             rows = [to_row(group) for group in found]
             table = pa.Table.from_pylist(rows, schema=arrow_schema(ProblemGroup))
             await patiently(partial(write_groups, self._folder, table))
@@ -124,12 +138,12 @@ class EngineWorker:
         self._count_stored(found)
         return table.select(RETURNED)
 
-    async def _batch(self, name: str, groups: list[ProblemGroup]) -> list[ProblemGroup]:
-        """Runs a batch beside others, or group by group if engines died over it."""
+    async def _together(self, name: str, groups: list[ProblemGroup]) -> list[ProblemGroup]:
         assert self._suspects is not None
-        if not (await self._suspects.deaths(name)).are_suspicious:
-            async with self._suspects.together(name):
-                return await asyncio.gather(*(self._run(group) for group in groups))
+        async with self._suspects.together(name):
+            return await asyncio.gather(*(self._run(group) for group in groups))
+
+    async def _one_by_one(self, groups: list[ProblemGroup]) -> list[ProblemGroup]:
         return [await self._suspect(group) for group in groups]
 
     async def _suspect(self, group: ProblemGroup) -> ProblemGroup:
@@ -138,7 +152,7 @@ class EngineWorker:
         deaths = await self._suspects.deaths(name)
         if deaths.are_too_many:
             return replace(group, status=Status.FAILED, reason=f"EngineDead: {deaths}")
-        async with self._suspects.alone(name):
+        async with self._suspects.marked(name):
             return await self._run(group)
 
     async def _run(self, group: ProblemGroup) -> ProblemGroup:
@@ -172,6 +186,14 @@ class EngineWorker:
             await asyncio.sleep(REPORT_INTERVAL_S)
             if time.monotonic() - self._last_report_s >= REPORT_INTERVAL_S:
                 self._report()
+
+    def _beat(self) -> None:
+        """Until the process ends, in a thread: an idle worker's event loop may not run."""
+        assert self._tally is not None
+        while True:
+            time.sleep(self.beat_s)
+            if time.monotonic() - self._last_report_s >= self.beat_s:
+                self._tally.alive.remote(self._incarnation)
 
     def _report(self, death: str | None = None) -> Any:
         """Sends the counts as they are; what the call returns can be awaited on a cluster."""

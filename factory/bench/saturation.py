@@ -88,7 +88,7 @@ def run_program(program: Program, source: list[Path], folder: Path, job: Job) ->
         tally = ray.remote(num_cpus=0)(Tally).remote()
         run_stage(
             pending=rows_in(source),
-            stage=StageFolder(path=folder.resolve()),
+            folder=StageFolder(path=folder.resolve()).open_pass(),
             program=program,
             section=job.completing,
             tally=tally,

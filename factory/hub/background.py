@@ -35,7 +35,8 @@ class BackgroundPush:
         rhythm: Rhythm | None = None,
         **options: Any,
     ) -> None:
-        """Takes `push`'s options but `is_complete` and `wait`. `watch` is called in the thread.
+        """Takes `push`'s options but `is_complete`, `uploading` and `wait`. `watch` is called in
+        the thread, and where the push is given up by `finish`.
 
         Raises InputError when there is no token, and when the name is not one of a repo.
         """
@@ -47,6 +48,10 @@ class BackgroundPush:
         self._is_complete = threading.Event()
         self._stop = threading.Event()
         self._state = PushState(repo_id=repo_id)
+        self._uploading_bytes = 0
+        """Of the commit under way."""
+        self._heard_s = time.monotonic()
+        """When the push last said anything."""
         self._thread = threading.Thread(target=self._run, name="hub-push", daemon=True)
 
     @property
@@ -67,25 +72,37 @@ class BackgroundPush:
         """Says that the folder is final, and waits for the end of the push.
 
         It leaves earlier where no shard has gone for `Rhythm.patience_s` and the Hub has to be
-        waited for again; an upload is waited for however long it takes.
+        waited for again, and where the push says nothing for `Rhythm.longest_silence_s`: waits of
+        its own requests are bounded, those of the client's Xet are not.
         `waiting` gets the state when that takes longer than a moment, and again when it tells of
         other shards or another error.
         """
         self.complete()
         told: tuple[int, str | None] | None = None
         seen, since_s = self._state, time.monotonic()
+        waited_s = since_s
         while self._thread.is_alive():
             self._thread.join(MOMENT_S)
-            state = self._state
+            state, now_s = self._state, time.monotonic()
             if self._thread.is_alive() and told != (state.pushed, state.last_error):
                 told = (state.pushed, state.last_error)
                 waiting(state)
-            if self._state.pushed != seen.pushed:
-                seen, since_s = self._state, time.monotonic()
+            if state.pushed != seen.pushed:
+                seen, since_s = state, now_s
             is_waiting = (state.next_try or 0.0) > time.time() and state.last_error is not None
-            if is_waiting and time.monotonic() - since_s > self._rhythm.patience_s:
+            waited_s = now_s if is_waiting else waited_s
+            if is_waiting and now_s - since_s > self._rhythm.patience_s:
+                break
+            if self._thread.is_alive() and self._is_too_silent(since_s=waited_s):
                 break
         return self._state
+
+    def _is_too_silent(self, *, since_s: float) -> bool:
+        silent_s = time.monotonic() - max(self._heard_s, since_s)
+        is_too_silent = silent_s > self._rhythm.longest_silence_s(self._uploading_bytes)
+        if is_too_silent:
+            self._give_up(f"the push was silent for {silent_s / 60:.0f} min")
+        return is_too_silent
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -107,6 +124,7 @@ class BackgroundPush:
                     token=self._token,
                     is_complete=self._is_complete.is_set,
                     watch=self._keep,
+                    uploading=self._upload,
                     wait=self._stop.wait,
                     rhythm=self._rhythm,
                     **self._options,
@@ -117,8 +135,13 @@ class BackgroundPush:
         except Exception as error:  # a bug here must not cost the labels of a running job
             self._give_up(shortened(f"bug: {type(error).__name__}: {error}"))
 
+    def _upload(self, state: PushState, num_bytes: int) -> None:
+        self._state = replace(state, last_error=self._state.last_error)
+        self._uploading_bytes, self._heard_s = num_bytes, time.monotonic()
+
     def _keep(self, state: PushState) -> None:
         self._state = state
+        self._uploading_bytes, self._heard_s = 0, time.monotonic()
         self._watch(state)
 
     def _give_up(self, message: str) -> None:

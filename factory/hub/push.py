@@ -40,14 +40,16 @@ def push(
     is_complete: Callable[[], bool] = lambda: True,
     rhythm: Rhythm | None = None,
     watch: Callable[[PushState], object] = lambda state: None,
+    uploading: Callable[[PushState, int], object] = lambda state, num_bytes: None,
     wait: Callable[[float], bool] = sleep,
     now: Callable[[], float] = time.time,
 ) -> PushState:
     """Pushes until `is_complete` says that the folder is final and the repo holds all of it.
 
     By default the folder is final. `is_complete` is asked before the folder is read, so it may
-    turn true as soon as the last manifest is in place. `watch` gets every new state; `wait`
-    waits so many seconds, and ends the push by returning true.
+    turn true as soon as the last manifest is in place. `watch` gets every new state, `uploading`
+    the one before a commit with the bytes of its shards; `wait` waits so many seconds, and ends the
+    push by returning true.
 
     A Hub that cannot be reached raises nothing: `last_error` and `next_try` of the state tell,
     and once the folder is final the push ends after `Rhythm.patience_s` without success, not
@@ -63,7 +65,7 @@ def push(
     remote = Remote(
         repo_id, token=token, revision=revision, is_private=is_private, endpoint=endpoint
     )
-    pusher = _Pusher(folder, remote, token, rhythm, now)
+    pusher = _Pusher(folder, remote, token, rhythm, now, uploading)
     draw = random.Random()
     num_failures, trouble_since, is_last = 0, 0.0, False
 
@@ -151,13 +153,20 @@ class _Pusher:
     """One run's rounds, and what it knows between them; the repo's tree is the only record."""
 
     def __init__(
-        self, folder: Path, remote: Remote, token: str, rhythm: Rhythm, now: Callable[[], float]
+        self,
+        folder: Path,
+        remote: Remote,
+        token: str,
+        rhythm: Rhythm,
+        now: Callable[[], float],
+        uploading: Callable[[PushState, int], object],
     ) -> None:
         self._folder = folder
         self._remote = remote
         self._token = token
         self._rhythm = rhythm
         self._now = now
+        self._uploading = uploading
         self._sent: set[str] = set()
         """Shards in commits that the Hub confirmed to this pusher."""
         self._there: set[str] | None = None
@@ -253,6 +262,7 @@ class _Pusher:
     ) -> None:
         num_rows = sum(shard.num_rows for shard in batch)
         message = f"Add {len(batch)} shards, {num_rows} rows" if batch else "Update card"
+        self._uploading(self.state, sum(shard.num_bytes for shard in batch))
         head = self._remote.commit(tree.head, self._folder, batch, documents, message)
         paths = {shard.path for shard in batch}
         self._commits.append(self._now())

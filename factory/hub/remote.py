@@ -1,7 +1,6 @@
 """A dataset repo on the Hub: its tree at its head, and commits made against that head."""
 
 import hashlib
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from factory.errors import InputError, shortened
 from factory.hub.trouble import NotYet
 from schemas.files import is_local, read_bytes
 from schemas.manifest import ShardEntry
+from workers.scratch import scratch
 
 CLIENT = "prm-factory"
 TIMEOUT_S = 120.0
@@ -247,8 +247,7 @@ def _on_this_machine(folder: Path, shards: Sequence[ShardEntry]) -> Iterator[Pat
     if is_local(folder):
         yield folder
         return
-    with tempfile.TemporaryDirectory(prefix="prm-factory-") as temporary:
-        here = Path(temporary)
+    with scratch("push") as here:
         for shard in shards:
             (here / shard.path).parent.mkdir(parents=True, exist_ok=True)
             (here / shard.path).write_bytes(read_bytes(folder / shard.path))

@@ -26,6 +26,10 @@ class Rhythm:
     backoff_limit_s: float = 300.0
     patience_s: float = 600.0
     """Without success for so long after the job is complete, the push ends and says so."""
+    silence_s: float = 900.0
+    """A job that is complete waits so long for a push that says nothing, and longer for an upload:
+    as long as it takes at `least_bytes_per_s`. The bytes that have gone cannot be seen."""
+    least_bytes_per_s: float = 256 << 10
 
     def __post_init__(self) -> None:
         if not 1 <= self.files_per_commit <= 90:
@@ -49,6 +53,10 @@ class Rhythm:
             len(missing) >= self.files_per_commit
             or sum(shard.num_bytes for shard in missing) >= self.bytes_per_commit
         )
+
+    def longest_silence_s(self, uploading_bytes: int) -> float:
+        """How long a push may say nothing while it uploads so much."""
+        return self.silence_s + uploading_bytes / self.least_bytes_per_s
 
     def commit_delay(
         self, missing: Sequence[ShardEntry], commits: Sequence[float], now: float, *, is_last: bool

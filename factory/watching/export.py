@@ -61,12 +61,16 @@ class Exporter:
         """What each counter was when it was last reported, by metric and whose it is."""
 
     def stage(self, status: StageStatus, workers: Mapping[str, WorkerCounts]) -> None:
-        """Reports a stage and its workers; counters of replaced workers stay in their place's."""
+        """Reports a stage and its workers; counters of replaced workers stay in their place's,
+        gauges of places where none is up are 0."""
         is_alive = living(workers)
+        places = {place(counts) for counts in is_alive.values()}
         for incarnation, counts in workers.items():
             tags = dict(zip(ENGINE_TAGS, (self._job, status.name, place(counts)), strict=True))
             owner = f"{status.name} {incarnation}"
             self._report(ENGINE_METRICS, counts, owner, tags, has_gauges=incarnation in is_alive)
+            if place(counts) not in places:
+                self._clear(ENGINE_METRICS, tags)
         tags = dict(zip(STAGE_TAGS, (self._job, status.name), strict=True))
         self._report(STAGE_METRICS, status, status.name, tags)
 

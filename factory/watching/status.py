@@ -11,6 +11,8 @@ from workers.tally import FailedGroup, WorkerCounts, sum_counts, sum_loads
 
 MAX_RECENT = 10
 """Failed groups and dead engines that a status names."""
+GONE_AFTER_S = 60.0
+"""A worker that says nothing for so long is not up: it does so every few seconds, idle ones too."""
 STALE_AFTER_S = 60.0
 """A driver that has not written for so long is gone: it writes every few seconds."""
 
@@ -42,7 +44,7 @@ class StageStatus:
     num_in_flight: int = 0
     elapsed_s: float = 0.0
     num_engines: int = 0
-    """Engines that are up."""
+    """Engines that are up, as far as their workers are heard."""
     num_engines_asked: int = 0
     engine_starts_s: tuple[float, ...] = ()
     """What opening each engine took."""
@@ -160,6 +162,11 @@ def stage_status(
 
 
 def living(workers: Mapping[str, WorkerCounts]) -> dict[str, WorkerCounts]:
-    """The last worker in every place, unless it said that its engine died."""
+    """The last worker in every place, unless it said that its engine died or is not heard any more:
+    scaled down, killed or lost with its node, and not replaced."""
     last = {counts.slot: name for name, counts in workers.items()}
-    return {name: workers[name] for name in last.values() if workers[name].death is None}
+    return {name: workers[name] for name in last.values() if _is_up(workers[name])}
+
+
+def _is_up(counts: WorkerCounts) -> bool:
+    return counts.death is None and counts.silent_s <= GONE_AFTER_S

@@ -2,6 +2,8 @@
 
 import hashlib
 import shutil
+import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from factory.publish import publish
 from factory.recipes import load_recipe
 from factory.relabel import relabel
 from factory.shards import published_schema
+from schemas.files import place
 from schemas.manifest import Manifest, read_manifest
 from schemas.records import ProblemGroup, Status, Verdict
 from tests.factory.builders import (
@@ -28,6 +31,7 @@ from tests.factory.builders import (
     store,
     unlabelled,
 )
+from workers.scratch import LOCK, PREFIX
 
 MANIFEST = manifest_of(load_recipe("math-shepherd"))
 
@@ -233,6 +237,27 @@ def test_a_publication_that_breaks_leaves_the_old_dataset_and_nothing_else(tmp_p
     assert read_manifest(dataset) == before
     assert len(loaded(dataset)) == 1
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_dataset_for_a_bucket_is_made_in_a_folder_that_goes_with_its_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    held: list[Path] = []
+
+    def groups() -> Iterator[ProblemGroup]:
+        held.extend(tmp_path.glob(f"{PREFIX}publish-*/{LOCK}"))
+        yield group("a")
+
+    publish(
+        evidence=[(0, groups())],
+        folder=place("memory://dataset"),
+        manifest=MANIFEST,
+        labeler=HardEstimation(),
+        output=OutputSection(),
+    )
+    assert len(held) == 1
+    assert not any(tmp_path.glob(f"{PREFIX}*"))
 
 
 def test_a_dataset_can_be_moved(tmp_path: Path) -> None:

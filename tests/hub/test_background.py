@@ -1,6 +1,8 @@
 """A push beside a job neither blocks it nor fails it."""
 
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +13,7 @@ import pytest
 
 from factory.errors import InputError
 from factory.hub import BackgroundPush, PushState
+from factory.report.push import unfinished_line
 from tests.hub.faults import Fault
 from tests.hub.folders import empty_folder, hashes, seal_bytes
 from tests.hub.protocol import TOKEN, Hub
@@ -18,6 +21,7 @@ from tests.hub.pusher import QUICK
 from tests.hub.repos import File, Repo
 
 REPO = "org/labels"
+ROOT = Path(__file__).parents[2]
 
 
 def eventually(holds: Callable[[], bool]) -> None:
@@ -123,6 +127,72 @@ def test_an_upload_is_waited_for_longer_than_a_hub_that_refuses(
         assert commit.is_held.wait(20)
         threading.Timer(1.0, commit.release.set).start()
         assert pusher.finish().is_finished
+
+
+def test_an_upload_that_never_ends_does_not_hold_the_job(
+    tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("factory.hub.background.MOMENT_S", 0.05)
+    folder = empty_folder(tmp_path / "dataset")
+    seal_bytes(folder, 1)
+    commit = SlowCommit(0)
+    hub.faults = commit  # type: ignore[assignment]
+    rhythm = replace(QUICK, silence_s=0.2, least_bytes_per_s=10_000)
+    states: list[PushState] = []
+    with BackgroundPush(
+        folder, REPO, token=TOKEN, endpoint=hub.url, rhythm=rhythm, watch=states.append
+    ) as pusher:
+        assert commit.is_held.wait(20)
+        state = pusher.finish()
+    assert (state.is_finished, state.is_stopped) == (False, True)
+    assert states[-1] == state
+    assert unfinished_line(state, "runs/math") == (
+        "the push was silent for 0 min: 0 of 1 shards are in org/labels; "
+        "prm-factory push runs/math org/labels goes on"
+    )
+    commit.release.set()
+    pusher.join(20)
+
+
+STUCK = """
+import socket, sys, threading
+from dataclasses import replace
+from pathlib import Path
+from factory.hub import BackgroundPush
+from tests.hub.folders import empty_folder, seal_bytes
+from tests.hub.protocol import TOKEN
+from tests.hub.pusher import QUICK
+from tests.hub.server import HubServer
+hole, was_reached = socket.create_server(("127.0.0.1", 0)), threading.Event()
+held = []
+def accept():
+    while True:
+        held.append(hole.accept())
+        was_reached.set()
+threading.Thread(target=accept, daemon=True).start()
+folder = empty_folder(Path(sys.argv[1]))
+seal_bytes(folder, 1)
+with HubServer() as server:
+    server.hub.xet_url = f"http://127.0.0.1:{hole.getsockname()[1]}"
+    rhythm = replace(QUICK, silence_s=0.2)
+    with BackgroundPush(
+        folder, "org/labels", token=TOKEN, endpoint=server.url, rhythm=rhythm
+    ) as pusher:
+        assert was_reached.wait(60)
+        print(pusher.finish().last_error)
+"""
+
+
+def test_an_upload_by_xet_that_stands_still_holds_no_process(
+    tmp_path: Path, client_env: dict[str, str]
+) -> None:
+    """A server that takes connections and says nothing: Xet has no timeout of its own."""
+    env = {**client_env, "HF_HUB_DISABLE_XET": "0"}
+    command = [sys.executable, "-c", STUCK, str(tmp_path / "dataset")]
+    done = subprocess.run(
+        command, cwd=ROOT, env=env, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout == "the push was silent for 0 min\n"
 
 
 def test_a_push_that_is_done_at_once_says_nothing(tmp_path: Path, hub: Hub) -> None:

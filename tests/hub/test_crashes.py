@@ -3,7 +3,9 @@
 import random
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from tests.hub.faults import Faults
 from tests.hub.folders import empty_folder, hashes, seal_bytes
 from tests.hub.protocol import TOKEN, Hub
 from tests.hub.server import HubServer
+from workers.scratch import remove_abandoned
 
 REPO = "org/labels"
 ROOT = Path(__file__).parents[2]
@@ -27,7 +30,12 @@ def start(
 
 
 def survive(
-    seed: int, num_kills: int, server: HubServer, tmp_path: Path, env: dict[str, str]
+    seed: int,
+    num_kills: int,
+    server: HubServer,
+    tmp_path: Path,
+    env: dict[str, str],
+    sealed: Callable[[Path], object] = lambda folder: None,
 ) -> None:
     """A job seals shards while its pusher is killed; then one pusher is left to finish."""
     draw = random.Random(seed)
@@ -38,6 +46,7 @@ def survive(
     try:
         for _ in range(num_kills):
             seal_bytes(folder, draw.randint(1, 5))
+            sealed(folder)
             pusher = start(folder, server.url, mark, log, env)
             before = len(server.hub.requests)
             while len(server.hub.requests) == before:
@@ -47,6 +56,7 @@ def survive(
             pusher.kill()
             pusher.wait()
         seal_bytes(folder, 3)
+        sealed(folder)
         mark.touch()
         pusher = start(folder, server.url, mark, log, env)
         assert pusher.wait(timeout=90) == 0, log.read_text()
@@ -72,6 +82,48 @@ def test_each_shard_is_added_once_through_faults_and_kills(
     server: HubServer, tmp_path: Path, client_env: dict[str, str], seed: int
 ) -> None:
     survive(seed, 3, server, tmp_path, client_env)
+
+
+def test_each_shard_is_added_once_by_xet_too(
+    server: HubServer, tmp_path: Path, client_env: dict[str, str]
+) -> None:
+    """The Hub's own requests fail; where the bytes go to is a folder."""
+    server.hub.xet_url = f"local://{tmp_path / 'xet'}"
+
+    def sealed(folder: Path) -> None:
+        for path, sha256 in hashes(folder).items():
+            server.hub.large[sha256] = (folder / path).read_bytes()
+
+    env = {**client_env, "HF_HUB_DISABLE_XET": "0"}
+    survive(3, 1, server, tmp_path, env, sealed)
+    assert not any("lfs" in request for request in server.hub.requests)
+    assert any("xet-write-token" in request for request in server.hub.requests)
+
+
+COPIES = """
+import os, signal, sys, tempfile
+tempfile.tempdir = sys.argv[1]
+from factory.hub.remote import _on_this_machine
+from schemas.files import place, write_atomically
+from schemas.manifest import ShardEntry
+shard = ShardEntry(path="data/train-00000.parquet", sha256="", num_bytes=1, num_rows=1)
+write_atomically(place("memory://dataset") / shard.path, "x")
+with _on_this_machine(place("memory://dataset"), [shard]) as here:
+    assert (here / shard.path).read_text() == "x"
+    print(here, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_push_had_copied_goes_with_the_next_temporary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [sys.executable, "-c", COPIES, str(tmp_path)]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60).stdout
+    assert Path(said.strip()).is_dir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    remove_abandoned()
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.slow

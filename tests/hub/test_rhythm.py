@@ -71,3 +71,8 @@ def test_a_wait_is_never_shorter_than_the_hub_asks(asked: float) -> None:
 def test_a_commit_of_more_files_than_the_hub_advises_is_refused(wrong: int) -> None:
     with pytest.raises(ValueError, match=f"{wrong} shards per commit: it has to be 1 to 90"):
         Rhythm(files_per_commit=wrong)
+
+
+def test_a_large_upload_may_take_its_time_on_a_slow_line() -> None:
+    assert Rhythm().longest_silence_s(0) == 900
+    assert Rhythm().longest_silence_s(2 << 30) == 900 + 8192

@@ -58,7 +58,7 @@ def run(folder: Path, name: str, num_groups: int = 8, **fields: Any) -> list[dic
     stage = StageFolder(path=folder / name)
     run_stage(
         pending=rows_in(store(folder / f"{name}-in", num_groups)),
-        stage=stage,
+        folder=stage.open_pass(),
         program=WhereAmI(),
         section=ModelSection(model="scripted", groups_in_flight=4, **fields),
         tally=None,

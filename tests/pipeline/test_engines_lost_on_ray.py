@@ -153,6 +153,43 @@ def test_a_stage_whose_engine_is_lost_before_the_first_row_begins_again(
 
 
 @dataclass(frozen=True)
+class Kill:
+    """A program over some of whose problems the engine dies."""
+
+    poison: frozenset[str]
+
+    async def __call__(
+        self, group: ProblemGroup, engine: Admission, grader: AnswerGrader
+    ) -> ProblemGroup:
+        if group.problem_id in self.poison:
+            raise EngineDead("CUDA error")
+        return replace(group, status=Status.OK, reason=None)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_more_poison_than_a_worker_has_restarts_for_holds_no_problem_up(
+    ray_cluster: None, tmp_path: Path
+) -> None:
+    """One in each of the batches that an engine has in flight, and in the one behind them."""
+    folder = StageFolder(path=tmp_path / "stage")
+    poison = frozenset(f"p{i:03d}" for i in range(0, 68, 4))
+    stage = stage_of(folder, Kill(poison))
+    stage = replace(stage, section=ModelSection(model="scripted", groups_in_flight=64))
+    stored = StoredRows(folder)
+    manifest = run_watched(
+        stage,
+        rows_in(store(tmp_path / "in", 72)),
+        stored,
+        manifest_of(load_recipe("math-shepherd")),
+        unwatched,
+        lambda section: silent_engine,
+    )
+    assert {i for i, row in stored.rows.items() if row.status is Status.FAILED} == poison
+    assert manifest.stages["label"]["num_ok"] == 55
+
+
+@dataclass(frozen=True)
 class OpenAfterFailures:
     """Opens the first engine once others have failed so often."""
 
@@ -187,7 +224,7 @@ def test_an_engine_that_fails_before_another_is_up_ends_nothing(
     opener = OpenAfterFailures(tmp_path, num_failures=2)
     run_stage(
         pending=rows_in(store(tmp_path / "in", 4)),
-        stage=stage,
+        folder=stage.open_pass(),
         program=Mark(),
         section=ModelSection(model="scripted", num_engines=2, num_cpus=0.1),
         tally=None,

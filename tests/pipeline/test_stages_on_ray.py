@@ -74,7 +74,7 @@ def store(folder: Path, num_groups: int, input_ids: dict[int, str] | None = None
 def run(source: list[Path], stage: StageFolder, program: Program) -> None:
     run_stage(
         pending=pending(source, stage),
-        stage=stage,
+        folder=stage.open_pass(),
         program=program,
         section=ModelSection(model="scripted", groups_in_flight=16),
         tally=None,
@@ -213,7 +213,7 @@ def test_engines_that_do_not_fit_the_cluster_are_refused(ray_cluster: None, tmp_
     with pytest.raises(InputError, match=r"needs 500 CPUs on one node, the largest has"):
         run_stage(
             pending=rows_in(store(tmp_path / "in", 1)),
-            stage=StageFolder(path=tmp_path / "stage"),
+            folder=StageFolder(path=tmp_path / "stage").open_pass(),
             program=Mark(),
             section=section,
             tally=None,

@@ -55,6 +55,15 @@ def test_a_replaced_worker_adds_to_the_counter_of_its_place() -> None:
     assert meter.values["engine_deaths", ""] == meter.values["workers_replaced", ""] == 1
 
 
+def test_gauges_are_zero_where_no_engine_is_heard_any_more() -> None:
+    meter = Recorded()
+    exporter = Exporter(meter, "51f3")
+    up = worker("b", num_in_flight=4)
+    export(exporter, {"one": worker("a", num_in_flight=4), "two": up})
+    export(exporter, {"one": worker("a", num_in_flight=4, silent_s=1000.0), "two": up})
+    assert (meter.values["rows_in_flight", "a"], meter.values["rows_in_flight", "b"]) == (0, 4)
+
+
 def test_gauges_are_zero_when_the_stage_has_ended() -> None:
     meter = Recorded()
     exporter = Exporter(meter, "51f3")

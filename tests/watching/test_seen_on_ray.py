@@ -7,6 +7,7 @@ import time
 import urllib.request
 from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from workers.admission import Admission
 from workers.counting import count
 from workers.engine import EngineDead
 from workers.tally import Tally
+from workers.worker import EngineWorker
 
 pytestmark = pytest.mark.ray
 NUM_GROUPS = 24
@@ -90,7 +92,7 @@ def run(folder: Path, digest: str, program: Work, *, num_engines: int = 1) -> No
         with watch(stage_run):
             run_stage(
                 pending=rows_in(source),
-                stage=StageFolder(path=folder / "stage"),
+                folder=StageFolder(path=folder / "stage").open_pass(),
                 program=program,
                 section=ModelSection(
                     model="scripted", num_engines=num_engines, num_cpus=0.5, groups_in_flight=8
@@ -214,3 +216,20 @@ def test_a_job_that_somebody_stops_says_so(
     with pytest.raises(stop), job_seen(tmp_path, manifest("s"), unwatched, Ending()):
         raise stop
     assert read_status(tmp_path).state is State.STOPPED
+
+
+class Beating(EngineWorker):
+    beat_s = 0.05
+
+
+def test_a_worker_without_work_is_heard(ray_cluster: None, tmp_path: Path) -> None:
+    import ray
+
+    tally = ray.remote(num_cpus=0)(Tally).remote()
+    idle = ray.remote(num_cpus=0)(Beating).remote(silent_engine, dict, Work(), tmp_path, tally)
+    silent_s: list[float] = []
+    deadline_s = time.monotonic() + DEADLINE_S
+    while not any(later < earlier for earlier, later in pairwise(silent_s)):
+        assert time.monotonic() < deadline_s
+        silent_s += [one.silent_s for one in ray.get(tally.by_worker.remote()).values()]
+    ray.kill(idle)

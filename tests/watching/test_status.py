@@ -1,11 +1,13 @@
 """A stage's status is made of its workers' counts; rates and projections of readings of it."""
 
+from dataclasses import replace
+
 import pytest
 
 from factory.watching.rates import RateMeter
 from factory.watching.reader import StageReader
 from factory.watching.stage_run import StageRun
-from factory.watching.status import Rates, State, living, stage_status
+from factory.watching.status import GONE_AFTER_S, Rates, State, living, stage_status
 from tests.watching.builders import job, stage, worker
 from workers.engine import EngineLoad, EngineStats
 from workers.tally import FailedGroup, WorkerCounts
@@ -48,6 +50,24 @@ def test_a_replaced_worker_leaves_its_counts_and_not_its_load() -> None:
 
 def test_an_engine_that_died_is_not_up_while_none_has_taken_its_place() -> None:
     assert living({"one": worker("a", death="gone"), "two": worker("b")}).keys() == {"two"}
+
+
+def test_an_engine_that_is_not_heard_any_more_is_not_up_and_costs_nothing() -> None:
+    """Ray Data takes idle ones of a range away without a word."""
+    now = [0.0]
+    run = StageRun(name="label", num_groups=4, num_stored=0, tally=None, num_gpus=2.0)
+    reader = StageReader(run, clock=lambda: now[0])
+    load = EngineStats(load=EngineLoad(num_running=9, max_concurrency=16))
+    up = {name: WorkerCounts(slot=name, engine=load, num_in_flight=4) for name in "abcd"}
+    reader.take(up)
+    now[0] = 10.0
+    status = reader.take(up).status
+    assert (status.num_engines, status.engine_s, status.gpu_s) == (4, 40.0, 80.0)
+    gone = {name: replace(one, silent_s=GONE_AFTER_S + 1) for name, one in up.items()}
+    now[0] = 20.0
+    status = reader.take(gone | {"a": up["a"]}).status
+    assert (status.num_engines, status.engine_s, status.gpu_s) == (1, 50.0, 100.0)
+    assert (status.engine.load.num_running, status.num_in_flight) == (9, 4)
 
 
 def test_the_last_failures_are_named() -> None:

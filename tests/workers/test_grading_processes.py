@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -16,8 +17,6 @@ from workers.grading import Grader, GraderSettings
 
 BOMB = "9^{9^{9^{9}}}-1"
 DEADLINE_S = 1.0
-SLACK_S = 1.0
-"""The promise is 0.2 s on a machine that has a core to spare; a test machine may be crowded."""
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +60,7 @@ def _wait_for(condition: Callable[[], bool], timeout_s: float = 5.0) -> bool:
     ],
 )
 def test_a_bomb_ends_at_the_deadline(grader: Grader, bomb: str) -> None:
-    start = time.monotonic()
     (verdict,) = grader.grade_now("x^2+5", [bomb])
-    assert time.monotonic() - start < DEADLINE_S + SLACK_S
     assert verdict in (Verdict.TIMEOUT, Verdict.MEMORY, Verdict.WRONG, Verdict.ERROR)
     assert grader.grade_now("x^2+5", [f"5+x^2+{len(bomb)}"]) == [Verdict.WRONG]
 
@@ -81,9 +78,34 @@ def test_a_bomb_costs_only_its_own_answer(grader: Grader) -> None:
 
 def test_a_timeout_is_remembered(grader: Grader) -> None:
     grader.grade_now("x+8", [BOMB])
-    start = time.monotonic()
+    before = grader.stats
     assert grader.grade_now("x+8", [BOMB]) == [Verdict.TIMEOUT]
-    assert time.monotonic() - start < 0.1
+    assert grader.stats == replace(before, num_cached=before.num_cached + 1)
+
+
+@pytest.fixture
+def brief() -> Iterator[Grader]:
+    """A grader of one worker that exists already."""
+    made = Grader(GraderSettings(deadline_s=0.2, num_processes=1))
+    made.grade_now("x", ["y"])
+    yield made
+    made.close()
+
+
+def test_time_in_which_a_worker_stands_still_is_not_counted(brief: Grader) -> None:
+    """A container over its share of the processors, a machine that is moved: no answer is lost."""
+    [worker] = _workers(brief)
+    os.kill(worker, signal.SIGSTOP)
+    threading.Timer(0.8, os.kill, (worker, signal.SIGCONT)).start()
+    assert brief.grade_now("x+7", ["7+x", "x"]) == [Verdict.CORRECT, Verdict.WRONG]
+    assert brief.stats.num_timeouts == brief.stats.num_deaths == 0
+
+
+def test_a_worker_that_gets_nothing_done_is_replaced_and_its_pair_graded(brief: Grader) -> None:
+    [worker] = _workers(brief)
+    os.kill(worker, signal.SIGSTOP)
+    assert brief.grade_now("x+7", ["7+x"]) == [Verdict.CORRECT]
+    assert (brief.stats.num_timeouts, brief.stats.num_deaths) == (0, 1)
 
 
 def test_too_little_memory_is_not_a_wrong_answer() -> None:
@@ -123,11 +145,11 @@ def test_killing_idle_workers_and_their_template_costs_no_answer(grader: Grader)
 
 def test_a_replacement_is_forked_and_not_imported_again(grader: Grader) -> None:
     grader.grade_now("x", ["2y", "3y"])
+    template = grader._pool._template._process
     for victim in _workers(grader):
         os.kill(victim, signal.SIGKILL)
-    start = time.monotonic()
-    grader.grade_now("x", ["4y"])
-    assert time.monotonic() - start < 0.4
+    assert grader.grade_now("x", ["4y"]) == [Verdict.WRONG]
+    assert grader._pool._template._process is template
 
 
 def test_closing_ends_every_process_even_in_the_middle_of_a_check() -> None:

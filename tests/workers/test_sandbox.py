@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from factory.job import SandboxSection
+from factory.job_stages import OpenSandbox
 from workers.sandbox import CellResult, CellStatus, Limits, Sandbox, SandboxUnavailable
 
 LIMITS = Limits(wall_s=2.0, cpu_s=2)
@@ -167,6 +169,16 @@ def test_a_megabyte_of_code_is_refused(sandbox: Sandbox) -> None:
     assert result.output == "The code has 1,048,576 bytes, more than the 65,536 allowed; " + (
         "it was not run.\n"
     )
+
+
+def test_code_that_waits_has_longer_than_code_that_computes() -> None:
+    made = OpenSandbox(section=SandboxSection(wall_s=0.2, unsafe=True))()
+    try:
+        assert run(made, "import time\ntime.sleep(0.5)\nprint(5)") == ok("5\n")
+        assert run(made, "while True: pass").status is CellStatus.TIMEOUT
+        assert run(made, "import time\ntime.sleep(100)").status is CellStatus.TIMEOUT
+    finally:
+        made.close()
 
 
 def test_each_replayed_cell_has_the_limits_anew(sandbox: Sandbox) -> None:

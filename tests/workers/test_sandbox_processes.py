@@ -109,6 +109,26 @@ def test_close_ends_every_process_and_every_caller(sandbox: Sandbox) -> None:
         asyncio.run(sandbox.run(["print(5)"]))
 
 
+def test_time_in_which_nothing_runs_is_not_counted(sandbox: Sandbox) -> None:
+    async def stand_still() -> CellResult:
+        cell = asyncio.create_task(made.run(["import time\ntime.sleep(0.5)\nprint(5)"]))
+        while not _is_working(_root(made)):
+            await asyncio.sleep(0.01)
+        family = _family(made)
+        for pid in family:
+            os.kill(pid, signal.SIGSTOP)
+        await asyncio.sleep(2.0)
+        for pid in family:
+            os.kill(pid, signal.SIGCONT)
+        return await cell
+
+    made = type(sandbox)(limits=Limits(cpu_s=0.2, wall_s=1.5))
+    try:
+        assert asyncio.run(stand_still()) == FIVE
+    finally:
+        made.close()
+
+
 _OWNER = """
 import asyncio
 from workers.sandbox import Limits, Sandbox

@@ -34,6 +34,17 @@ def test_only_the_last_worker_of_a_place_with_work_is_silent() -> None:
     assert tally.silent(60.0) == []
 
 
+def test_a_worker_that_is_there_and_reports_nothing_is_silent_all_the_same() -> None:
+    tally = Tally()
+    tally.report("stuck", counts("a", 1))
+    tally.heard_s["stuck"] -= 100
+    tally.alive_s["stuck"] -= 100
+    assert tally.by_worker()["stuck"].silent_s >= 100
+    tally.alive("stuck")
+    assert tally.by_worker()["stuck"].silent_s < 100
+    assert [process.pid for process in tally.silent(100.0)] == [1]
+
+
 def test_a_process_is_ended_by_its_name(sleeper: subprocess.Popen[bytes]) -> None:
     name = Process(node_id="node", pid=sleeper.pid, started=started(sleeper.pid) or "")
     assert not replace(name, started="1").end()

@@ -13,7 +13,7 @@ def lives(folder: Path, number: int, *, engine_died: bool) -> None:
 
     async def live(worker: Suspects) -> None:
         with pytest.raises(RuntimeError):
-            async with worker.alone("it"):
+            async with worker.marked("it"):
                 raise RuntimeError
         if engine_died:
             await worker.engine_died()
@@ -48,7 +48,7 @@ def test_a_problem_that_takes_its_process_along_is_found_all_the_same(tmp_path: 
 
 def test_what_ends_well_leaves_no_trace_of_anybody(tmp_path: Path) -> None:
     async def run() -> None:
-        async with Suspects(tmp_path, "last").alone("it"):
+        async with Suspects(tmp_path, "last").marked("it"):
             pass
 
     lives(tmp_path, 1, engine_died=True)

@@ -24,6 +24,8 @@ from workers.counting import count
 from workers.engine import EngineDead, PromptTooLong
 from workers.program import AnswerGrader, Program
 from workers.scripted_engine import ScriptedEngine
+from workers.store import batch_id
+from workers.suspects import Suspects
 from workers.tally import Tally, WorkerCounts
 from workers.worker import ENGINE_DEAD_EXIT_CODE, MAX_REASON_CHARS, EngineWorker
 
@@ -234,6 +236,33 @@ def test_a_group_that_kills_four_engines_fails_and_its_neighbours_do_not(tmp_pat
     a, b, c = groups_of(pq.read_table(file))
     assert (a.status, b.status, c.status) == (Status.OK, Status.FAILED, Status.OK)
     assert b.reason == "EngineDead: the engine died 2 times while this problem ran alone"
+
+
+def test_a_batch_under_suspicion_is_stored_before_the_next_one_begins(tmp_path: Path) -> None:
+    """Else the deaths over the first group of each batch could use up a worker's restarts."""
+    batches = [table(group("a", "hi"), group("b", "hi")), table(group("c", "hi"))]
+    num_stored: dict[str, int] = {}
+
+    async def looks(group: ProblemGroup, engine: Admission, grader: AnswerGrader) -> ProblemGroup:
+        await asyncio.sleep(0)
+        num_stored[group.problem_id] = len([*tmp_path.glob("*.parquet")])
+        return group
+
+    async def die_with_both(incarnation: str) -> None:
+        gone = Suspects(tmp_path / "attempts", incarnation)
+        with pytest.raises(EngineDead):
+            async with gone.together(batch_id(batches[0])), gone.together(batch_id(batches[1])):
+                raise EngineDead("CUDA error")
+
+    async def run_both() -> None:
+        for incarnation in ("one", "two"):
+            await die_with_both(incarnation)
+        shared = worker(tmp_path, program=looks)
+        await asyncio.gather(*(shared(batch) for batch in batches))
+
+    asyncio.run(run_both())
+    assert num_stored["a"] == num_stored["b"]
+    assert {num_stored["a"], num_stored["c"]} == {0, 1}
 
 
 def test_a_dead_engine_takes_its_process_along(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ class GraderSettings:
     max_length: int = 2000
     """Characters; a longer answer, or an answer to a longer reference, is TOO_LONG."""
     deadline_s: float = 3.0
+    """Of processor time: a busy machine or one that stands still changes no verdict."""
     memory_bytes: int = 2 << 30
     """Address space of one worker, about 0.1 GiB of it there from the start."""
     num_processes: int = 2

@@ -16,8 +16,10 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 
 from schemas.records import Verdict
@@ -29,6 +31,10 @@ _FORK_S = 20.0
 _MAX_CHUNK = 8
 _MAX_DEATHS = 2
 """A pair whose worker was killed by somebody else is tried this often in all."""
+_PATIENCE = 20.0
+"""Times the limit of processor time: by the clock, a worker that does nothing is lost then. Checks
+compute and never wait, so that one is stopped, or starved."""
+_LEAST_WAIT_S = 0.01
 _BOOT = (
     "import sys; sys.path[:] = {path!r}; "
     "from workers.grading import template; template.main({args})"
@@ -44,6 +50,7 @@ class Limits:
     """What one check may cost."""
 
     deadline_s: float
+    """Of processor time, so that no verdict hangs on what else the machine does."""
     memory_bytes: int
     float_rounding: int
 
@@ -162,15 +169,35 @@ class _Worker:
 
     def receive(self, deadline_s: float) -> Verdict:
         """The next verdict; TimeoutError past the deadline, EOFError if the process is gone."""
-        assert self._jobs is not None
         if self.has_retired:
             raise EOFError
-        self._jobs.settimeout(deadline_s)
-        letter = self._jobs.recv(1).decode()
+        letter = self._letter(deadline_s)
         if not letter:
             raise EOFError
         self.has_retired = letter.isupper()
         return Verdict(template.LETTERS[letter.lower()])
+
+    def _letter(self, deadline_s: float) -> str:
+        """Waits are counted as they were asked for: a host that is stopped too loses no worker."""
+        assert self._jobs is not None
+        began_s, waited_s = self._cpu_s(), 0.0
+        while waited_s < _PATIENCE * deadline_s:
+            left_s = deadline_s - (self._cpu_s() - began_s)
+            if left_s <= 0:
+                raise TimeoutError
+            wait_s = max(left_s, _LEAST_WAIT_S)
+            self._jobs.settimeout(wait_s)
+            with suppress(TimeoutError):
+                return self._jobs.recv(1).decode()
+            waited_s += wait_s
+        raise EOFError
+
+    def _cpu_s(self) -> float:
+        """By the clock that every process has; 0 once it is gone, which the socket tells."""
+        try:
+            return time.clock_gettime((~self._number << 3) | 2)
+        except OSError:
+            return 0.0
 
     def close(self) -> None:
         if self._jobs is not None:

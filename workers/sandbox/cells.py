@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+WAIT_FACTOR = 12.0
+"""Code that waits has so many times what code that computes has."""
+
 
 class CellStatus(StrEnum):
     """How a cell ended."""
@@ -32,8 +35,11 @@ class CellResult:
 class Limits:
     """Of one cell; each cell that is replayed has them anew."""
 
-    wall_s: float = 5.0
-    cpu_s: int = 5
+    cpu_s: float = 5.0
+    """Of processor time: what ends code that computes, however busy the machine is."""
+    wall_s: float = WAIT_FACTOR * 5.0
+    """By the clock: what ends code that waits. A time in which nothing ran, the clock's owner
+    neither, counts little."""
     memory_bytes: int = 1 << 30
     """Address space, about 0.15 GiB of it taken by the interpreter from the start."""
     output_bytes: int = 64 << 10

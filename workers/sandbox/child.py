@@ -10,6 +10,7 @@ import contextlib
 import io
 import itertools
 import linecache
+import math
 import mmap
 import os
 import random
@@ -46,7 +47,7 @@ class Locks:
     folders: Sequence[str]
     """Where modules lie, which is nobody's business."""
     memory_bytes: int
-    cpu_s: int
+    cpu_s: float
 
 
 def run(cells: Sequence[str], locks: Locks, nonce: bytes, output_fd: int, setup_fd: int) -> None:
@@ -72,7 +73,7 @@ def _lock(locks: Locks, num_cells: int, setup_fd: int) -> None:
     _close_all_but({0, 1, 2, setup_fd, *locks.fds})
     for what, limit in (
         # A backstop: the zygote looks at the clock of each cell.
-        (resource.RLIMIT_CPU, locks.cpu_s * num_cells + 1),
+        (resource.RLIMIT_CPU, math.ceil(locks.cpu_s * num_cells) + 1),
         (resource.RLIMIT_AS, locks.memory_bytes),
         (resource.RLIMIT_STACK, _STACK_BYTES),
         (resource.RLIMIT_FSIZE, 0),

@@ -1,4 +1,7 @@
-"""Watches one fork from outside: keeps its clock, counts its output, sees how it ended.
+"""Watches one fork from outside: keeps its clocks, counts its output, sees how it ended.
+
+Code that computes is ended by its processor time. Waits for it are counted as they were asked for,
+so that a machine that stands still for a while ends no code that waits.
 
 What the fork writes is a stream with a mark after each cell. The mark's number was drawn for this
 execution, so that no text can be taken for one by chance.
@@ -61,7 +64,7 @@ class Watch:
         return self._cell()
 
     def _cell(self) -> Ending:
-        deadline = time.monotonic() + self._limits.wall_s
+        wall_left_s = self._limits.wall_s
         cpu_end_s = self._cpu_s() + self._limits.cpu_s
         limit = self._limits.output_bytes
         while True:
@@ -72,12 +75,12 @@ class Watch:
                 return marked
             if len(self._stream) >= limit + child.MARK_BYTES:
                 return Ending(FLOOD, bytes(self._stream[:limit]))
-            left_s = min(deadline - time.monotonic(), cpu_end_s - self._cpu_s())
+            left_s = min(wall_left_s, cpu_end_s - self._cpu_s())
             if not self._is_alive and not self._is_open:
                 return Ending(self._cause_of_death(cpu_end_s), bytes(self._stream))
             if left_s <= 0:
                 return Ending(TIMEOUT, bytes(self._stream[:limit]))
-            self._wait(left_s)
+            wall_left_s -= self._wait(left_s)
 
     def _up_to_mark(self) -> Ending | None:
         """Takes a cell's output and its mark off the stream, if the mark is there."""
@@ -91,8 +94,9 @@ class Watch:
         self._num_searched = 0
         return Ending(letter if letter in _LETTERS_OF_MARKS else KILLED, output)
 
-    def _wait(self, left_s: float) -> None:
-        """For output, the end of the process, or the end of its time."""
+    def _wait(self, left_s: float) -> float:
+        """For output, the end of the process, or the end of its time; seconds, of those left."""
+        began_s = time.monotonic()
         for fd, event in self._poll.poll(math.ceil(left_s * 1000)):
             if fd == self._control.fileno() and event & (select.POLLHUP | select.POLLERR):
                 os._exit(0)  # nobody is left to report to; the fork dies with this process
@@ -105,6 +109,7 @@ class Watch:
                 if not part:
                     self._is_open = False
                     self._poll.unregister(fd)
+        return min(time.monotonic() - began_s, left_s)
 
     def _cause_of_death(self, cpu_end_s: float) -> bytes:
         _, status, usage = os.wait4(self._pid, 0)
