@@ -64,6 +64,7 @@ def train_generative(
     source = open_source(settings.data, part=part, split=settings.split, columns=COLUMNS)
     first = next((row for row in source.rows() if has_rationale(row)), {})
     form = form_of(first)
+    system = _system_of(first, form)
     settings = settings.with_schedule(form)
     if form == THINKPRM and settings.too_long == TRUNCATE_AT_STEP:
         raise InputError("a chain that is cut judges nothing: choose --too-long drop or error")
@@ -107,7 +108,7 @@ def train_generative(
     prm = PrmFile(
         kind=GENERATIVE,
         form=form,
-        system=_system_of(first, form),
+        system=system,
         data={**source.origin, "counts": tally.as_json()},
         settings=settings.learnt_from(),
         versions=package_versions(),
@@ -170,7 +171,11 @@ def _contexts_of(turns: Any, tokenizer: Any) -> list[Context]:
 
 
 def _system_of(row: Mapping[str, Any], form: str) -> str | None:
+    """What a conversation begins with; a chain's system text is the scorer's own."""
     if form == THINKPRM:
         return None
-    first = row["conversations"][0]
-    return first["content"] if first["role"] == "system" else None
+    try:
+        opening = messages_of(row, form)[0]
+    except TargetError as error:
+        raise InputError(f"the first rationale of the data: {error}") from error
+    return opening["content"] if opening["role"] == "system" else None
