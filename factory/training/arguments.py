@@ -39,6 +39,7 @@ def training_arguments(settings: TrainSettings, max_steps: int | None) -> dict[s
         "save_total_limit": CHECKPOINTS_KEPT,
         "logging_steps": LOG_STEPS,
         "logging_first_step": True,
+        "logging_nan_inf_filter": False,
         "report_to": settings.report_to,
         "seed": settings.seed,
         "data_seed": settings.seed,

@@ -23,6 +23,7 @@ from factory.training.conversations import (
     has_rationale,
     messages_of,
 )
+from factory.training.divergence import check_step
 from factory.training.models import (
     load_language_model,
     load_tokenizer,
@@ -117,11 +118,16 @@ def train_generative(
 
 
 class TextTrainer(SFTTrainer):
-    """SFTTrainer with the order of `LengthSampler`."""
+    """SFTTrainer with the order of `LengthSampler`, which stops where it diverges."""
 
     def __init__(self, *, settings: TrainSettings, **others: Any) -> None:
         self._settings = settings
         super().__init__(**others)
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        check_step(self, norm, self._settings)
+        return norm
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthSampler | None:
         dataset = self.train_dataset if train_dataset is None else train_dataset

@@ -81,11 +81,16 @@ def write_run(settings: TrainSettings, origin: dict[str, Any]) -> None:
 
 
 def last_checkpoint(settings: TrainSettings) -> str | None:
-    """The newest complete checkpoint of a run that is resumed; `None` starts from the beginning."""
+    """What a run that is resumed goes on from; `None` starts from the beginning."""
+    return newest_checkpoint(settings.out) if settings.resume else None
+
+
+def newest_checkpoint(out: Path) -> str | None:
+    """The newest complete checkpoint, `None` where there is none yet."""
     from transformers.trainer_utils import get_last_checkpoint
 
-    folder = checkpoints_in(settings.out)
-    return get_last_checkpoint(str(folder)) if settings.resume and folder.is_dir() else None
+    folder = checkpoints_in(out)
+    return get_last_checkpoint(str(folder)) if folder.is_dir() else None
 
 
 def package_versions() -> dict[str, str]:

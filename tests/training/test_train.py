@@ -362,6 +362,32 @@ def test_a_run_without_weights_keeps_its_checkpoints(base: TrainSettings) -> Non
         check_weights(base.out)
 
 
+@pytest.mark.parametrize("given", [{}, {"kind": "generative"}, {"lora_rank": 2}])
+def test_a_run_that_diverges_stops_before_the_step_and_keeps_its_checkpoints(
+    base: TrainSettings, tmp_path: Path, given: dict[str, Any]
+) -> None:
+    """Weights near 1e20 overflow in the second step, before which the first was saved."""
+    if given.get("kind") == "generative":
+        given = {**given, "data": write_rows(tmp_path / "chats.parquet", CHATS)}
+    base = replace(base, **given, learning_rate=1e20, save_steps=1)
+    with pytest.raises(
+        InputError, match=r"the run diverged, the .* of step 2 .* lower --learn"
+    ) as e:
+        run(base)
+    last = base.out / "checkpoints" / "checkpoint-1"
+    assert last.is_dir()
+    assert (f"from --model {last}" in str(e.value)) == (not base.lora_rank)
+    assert not (base.out / "model.safetensors").exists()
+
+
+def test_weights_that_the_last_step_made_infinite_are_not_saved(base: TrainSettings) -> None:
+    with pytest.raises(InputError, match=r"the trained weights .* are not finite"):
+        run(replace(base, learning_rate=1e39, max_steps=1))
+    assert {path.name for path in base.out.iterdir()} == {
+        *("checkpoints", "examples.arrow", "run.json")
+    }
+
+
 def test_a_launch_that_training_is_not_made_for_is_refused(
     base: TrainSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
