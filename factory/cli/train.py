@@ -20,7 +20,11 @@ def train(
     ],
     kind: Annotated[str, typer.Option(help="discriminative or generative.")] = "discriminative",
     part: Annotated[
-        str | None, typer.Option(help="data, consensus or rationales; by default as --kind needs.")
+        str | None,
+        typer.Option(
+            help="data, consensus or rationales; by default as --kind needs. Of others' datasets "
+            "on the Hub: the configuration."
+        ),
     ] = None,
     split: Annotated[
         str, typer.Option(help="Of a dataset on the Hub, or of files named so.")

@@ -68,8 +68,13 @@ def train_discriminative(
     """Trains and saves, by settings whose schedule is filled in; see `factory.training.train`."""
     text = separated(settings)
     check_head(settings)
-    part = settings.part_name
-    source = open_source(settings.data, part=part, split=settings.split, columns=COLUMNS)
+    source = open_source(
+        settings.data,
+        part=settings.part,
+        split=settings.split,
+        columns=COLUMNS,
+        default_part=settings.default_part,
+    )
     check_folder(settings, source.origin)
     steps = steps_for(settings, source) if is_streamed(settings, source) else settings.max_steps
     arguments = TrainingArguments(**training_arguments(settings, steps))

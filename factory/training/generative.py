@@ -61,8 +61,13 @@ def train_generative(
     settings: TrainSettings, say: Say, callbacks: Sequence[TrainerCallback] = ()
 ) -> Trained:
     """Trains and saves; the schedule is that of the rows' form. See `factory.training.train`."""
-    part = settings.part_name
-    source = open_source(settings.data, part=part, split=settings.split, columns=COLUMNS)
+    source = open_source(
+        settings.data,
+        part=settings.part,
+        split=settings.split,
+        columns=COLUMNS,
+        default_part=settings.default_part,
+    )
     first = next((row for row in source.rows() if has_rationale(row)), {})
     form = form_of(first)
     system = _system_of(first, form)

@@ -28,7 +28,7 @@ def thinking_model(folder: Path) -> str:
 
 def test_a_conversation_becomes_a_row_for_every_turn(tmp_path: Path) -> None:
     data = write_rows(tmp_path / "rows.parquet", ROWS)
-    source = open_source(data, part="rationales", split="train", columns=COLUMNS)
+    source = open_source(data, part=None, split="train", columns=COLUMNS)
     plain, thinking = (AutoTokenizer.from_pretrained(save_tiny_model(tmp_path)) for _ in range(2))
     thinking.chat_template = THINKING
     assert [len(r["conversations"]) for r in with_contexts(source, plain).rows()] == [4, 2, 4] * 4

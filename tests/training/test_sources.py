@@ -1,10 +1,12 @@
 """Rows come from published folders, files and streams, and are the same from each."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from datasets import Dataset
 from transformers import AutoTokenizer
 
 from factory.errors import InputError
@@ -40,7 +42,7 @@ def job(tmp_path: Path) -> Path:
     return finished(tmp_path / "job", *groups)
 
 
-def opened(data: Path | str, part: str = "data") -> Source:
+def opened(data: Path | str, part: str | None = None) -> Source:
     return open_source(str(data), part=part, split="train", columns=COLUMNS)
 
 
@@ -97,7 +99,7 @@ def test_a_folder_of_files_named_by_split_is_read_by_split(
     for name, row in zip(names, rows, strict=True):
         write_rows(folder / f"{name}.parquet", [row])
     (folder / "dataset_infos.json").write_text("{}")
-    source = open_source(str(folder), part="data", split=split, columns=COLUMNS)
+    source = open_source(str(folder), part=None, split=split, columns=COLUMNS)
     found = [row["prompt"] for row in source.rows()]
     assert sorted(found) == sorted(rows[i]["prompt"] for i in read)
 
@@ -117,7 +119,7 @@ def test_files_that_would_be_left_out_without_a_word_are_refused(
     for name in names:
         (tmp_path / name).write_text('{"prompt": "q"}\n')
     with pytest.raises(InputError, match=message):
-        open_source(str(tmp_path), part="data", split=split, columns=COLUMNS)
+        open_source(str(tmp_path), part=None, split=split, columns=COLUMNS)
 
 
 @pytest.mark.parametrize(
@@ -187,6 +189,25 @@ def test_files_are_named_by_what_they_hold(tmp_path: Path) -> None:
 def test_a_part_that_is_not_there_names_those_that_are(job: Path) -> None:
     with pytest.raises(InputError, match="no part 'rationales': there are data"):
         opened(job, part="rationales")
+
+
+def test_parts_and_splits_of_what_has_none_are_refused(job: Path, tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.parquet", oracle_rows(2))
+    with pytest.raises(InputError, match="no dataset with parts: leave --part consensus out"):
+        opened(rows, part="consensus")
+    for place in (job, job / "dataset"):
+        with pytest.raises(InputError, match="without splits: leave --split validation out"):
+            open_source(str(place), part=None, split="validation", columns=COLUMNS)
+
+
+def test_a_dataset_in_arrow_files_has_one_part(job: Path) -> None:
+    folder = job / "dataset"
+    rows = list(opened(job).rows())
+    Dataset.from_list(list(published_rows(folder))).save_to_disk(folder)
+    shutil.rmtree(folder / "data")
+    assert list(opened(job, part="data").rows()) == rows
+    with pytest.raises(InputError, match="no part 'consensus': there is data"):
+        opened(job, part="consensus")
 
 
 def test_a_stream_makes_the_examples_of_the_file_in_each_pass(job: Path, tmp_path: Path) -> None:

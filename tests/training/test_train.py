@@ -441,7 +441,7 @@ def test_the_other_processes_may_come_when_the_main_one_has_begun_to_write(
     """As one that streams, and has passed the check of the folder when the other makes its own."""
     with pytest.raises(KeyboardInterrupt):
         run(replace(base, streaming=True), Interruption(1))
-    source = open_source(base.data, part="data", split="train", columns=COLUMNS)
+    source = open_source(base.data, part=None, split="train", columns=COLUMNS)
     with pytest.raises(InputError, match="unfinished run"):
         check_folder(base, source.origin)
     monkeypatch.setenv("RANK", "1")
@@ -499,6 +499,11 @@ def test_settings_that_do_not_fit_are_told(
         ({"weight_decay": float("inf")}, "--weight-decay inf"),
         ({"seed": -1}, "--seed -1 has to be from 0 to"),
         ({"lora_alpha": 4}, "--lora-alpha 4 does nothing without --lora-rank"),
+        (
+            {"soft_from": "value_means"},
+            "--soft-from value_means does nothing without --labels soft",
+        ),
+        ({"labels": "counts", "soft_from": "mc_scores"}, "--soft-from mc_scores does nothing"),
         ({"layout": "trl", "system": "hello"}, "--system hello does nothing for --layout trl"),
         ({"kind": "generative", "labels": "soft"}, "--labels soft does nothing for --kind gen"),
         ({"kind": "generative", "layout": "trl"}, "--layout trl does nothing for --kind gen"),
