@@ -1,7 +1,7 @@
 """A run's folder: checkpoints while it trains, the finished model and prm.json afterwards.
 
 OUT/run.json             what the weights depend on: a run is resumed under the same only
-OUT/examples.arrow       the examples, while it trains
+OUT/examples.arrow       the examples, while it trains; what they were made from
 OUT/checkpoints/         what transformers' Trainer resumes from
 OUT/adapter/             with LoRA: the adapters alone
 OUT/config.json, ...     the finished model, adapters merged; prm.json says it is complete
@@ -16,6 +16,7 @@ from factory.errors import InputError, shortened
 from factory.training.prm_file import PRM_FILE
 from factory.training.processes import is_main_process
 from factory.training.settings import TrainSettings
+from schemas.files import sha256_of
 from schemas.manifest import write_atomically
 
 RUN_FILE = "run.json"
@@ -91,6 +92,11 @@ def newest_checkpoint(out: Path) -> str | None:
 
     folder = checkpoints_in(out)
     return get_last_checkpoint(str(folder)) if folder.is_dir() else None
+
+
+def run_digest(settings: TrainSettings, origin: dict[str, Any]) -> str:
+    """Names what examples are made from: settings, data, and the packages that make them."""
+    return sha256_of((_run_text(settings, origin) + json.dumps(package_versions())).encode())
 
 
 def package_versions() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -223,12 +224,33 @@ def test_a_stream_makes_the_examples_of_the_file_in_each_pass(job: Path, tmp_pat
     assert sorted(map(key, passes[0])) == sorted(map(key, passes[1])) == sorted(map(key, written))
 
 
+def test_examples_are_kept_for_the_run_they_were_made_for(job: Path, tmp_path: Path) -> None:
+    source, given = opened(job), settings(tmp_path)
+
+    def forbidden(row: Any, tally: Any) -> Any:
+        raise AssertionError
+
+    first = training_set(source, maker(given), SCHEMA, given, BLANK)
+    again = training_set(source, forbidden, SCHEMA, given, BLANK)
+    assert list(again.dataset) == list(first.dataset)
+    assert again.tally() == first.tally()
+    other = replace(source, origin={**source.origin, "content": "other"})
+    for rows, told in ((other, given), (source, replace(given, max_length=99))):
+        with pytest.raises(AssertionError):
+            training_set(rows, forbidden, SCHEMA, told, BLANK)
+        training_set(source, maker(given), SCHEMA, given, BLANK)
+    path = given.out / "examples.arrow"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(AssertionError):
+        training_set(source, forbidden, SCHEMA, given, BLANK)
+
+
 def test_a_stream_counts_its_first_pass(job: Path, tmp_path: Path) -> None:
     source = opened(job)
     make = maker(settings(tmp_path))
     stream = ExampleStream(source, make, seed=0, buffer=4)
     examples = iter(stream)
-    counted = write_examples(source, make, SCHEMA, tmp_path / "examples.arrow")
+    counted = write_examples(source, make, SCHEMA, tmp_path / "examples.arrow", "")
     for _ in range(3 * counted.num_examples):
         next(examples)
     assert stream.tally == counted
@@ -241,7 +263,7 @@ def test_nothing_to_learn_from_is_an_error_with_its_reasons(tmp_path: Path) -> N
     source = opened(write_rows(tmp_path / "rows.parquet", rows))
     make = maker(settings(tmp_path))
     with pytest.raises(InputError, match=r"3 rows: no step to learn from \(2\), the separator"):
-        write_examples(source, make, SCHEMA, tmp_path / "x.arrow")
+        write_examples(source, make, SCHEMA, tmp_path / "x.arrow", "")
     assert not list(tmp_path.glob("x*"))
     with pytest.raises(InputError, match="nothing to learn from"):
         next(iter(ExampleStream(source, make, seed=0, buffer=2)))

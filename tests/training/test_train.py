@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from transformers import (
     AutoModelForTokenClassification,
     AutoTokenizer,
     TrainerCallback,
+    TrainingArguments,
 )
 
 from factory.errors import InputError
 from factory.scorers import open_scorer
+from factory.training.arguments import training_arguments
 from factory.training.layouts import Layout
 from factory.training.outcome import Trained, check_weights
 from factory.training.prm_file import read_prm_file
@@ -275,6 +278,13 @@ def test_a_published_prm_goes_on_with_its_own_head(
         assert new == pytest.approx(old, abs=1e-3)
     assert weights(base.out).keys() >= {"score.0.weight", "score.2.bias"}
     assert "auto_map" not in (base.out / "config.json").read_text()
+
+
+def test_the_other_processes_wait_for_the_examples_longer_than_half_an_hour(
+    base: TrainSettings,
+) -> None:
+    arguments = TrainingArguments(**training_arguments(base.with_schedule(None), None))
+    assert arguments.ddp_timeout_delta >= timedelta(hours=12)
 
 
 def test_what_is_not_taken_over_is_told(base: TrainSettings, tmp_path: Path) -> None:
