@@ -27,9 +27,9 @@ HEADS = r"(.*\.)?(score|classifier)(\..*)?"
 def load_tokenizer(model: str) -> "PreTrainedTokenizerBase":
     """The model's tokenizer, with a padding token. Raises InputError where there is none."""
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model)
+        tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
     except (OSError, ValueError) as error:
-        raise InputError(f"no tokenizer in {model}: {shortened(error)}") from error
+        raise _not_loaded(model, f"no tokenizer in {model}", error) from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -38,9 +38,18 @@ def load_tokenizer(model: str) -> "PreTrainedTokenizerBase":
 def config_of(model: str) -> Any:
     """The model's configuration. Raises InputError where there is none."""
     try:
-        return AutoConfig.from_pretrained(model)
+        return AutoConfig.from_pretrained(model, trust_remote_code=False)
     except (OSError, ValueError) as error:
-        raise InputError(f"no model in {model}: {shortened(error)}") from error
+        raise _not_loaded(model, f"no model in {model}", error) from error
+
+
+def _not_loaded(model: str, what: str, error: Exception) -> InputError:
+    if "trust_remote_code" in str(error):
+        return InputError(
+            f"{model} needs the code that comes with it, and training runs none: start from a "
+            "checkpoint of a kind that transformers has itself"
+        )
+    return InputError(f"{what}: {shortened(error)}")
 
 
 def max_length_of(settings: TrainSettings) -> int:
@@ -131,10 +140,14 @@ def _load(
     dtype = torch.bfloat16 if is_half else torch.float32
     try:
         model, found = kind.from_pretrained(
-            settings.model, dtype=dtype, config=config, output_loading_info=True
+            settings.model,
+            dtype=dtype,
+            config=config,
+            output_loading_info=True,
+            trust_remote_code=False,
         )
     except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"cannot load {settings.model}: {shortened(error)}") from error
+        raise _not_loaded(settings.model, f"cannot load {settings.model}", error) from error
     model.config.use_cache = False
     model.config.__dict__.pop("auto_map", None)  # names code that is not saved with the weights
     return model, found

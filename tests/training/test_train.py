@@ -1,5 +1,6 @@
 """Training from labels to a folder that loads: it learns, resumes, and counts what it left out."""
 
+import json
 import shutil
 from dataclasses import replace
 from datetime import timedelta
@@ -285,6 +286,33 @@ def test_the_other_processes_wait_for_the_examples_longer_than_half_an_hour(
 ) -> None:
     arguments = TrainingArguments(**training_arguments(base.with_schedule(None), None))
     assert arguments.ddp_timeout_delta >= timedelta(hours=12)
+
+
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        ("config.json", {"model_type": "own", "auto_map": {"AutoConfig": "code.Own"}}),
+        (
+            "tokenizer_config.json",
+            {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["code.Own", None]}},
+        ),
+    ],
+)
+def test_the_code_of_a_checkpoint_is_not_run_and_nobody_is_asked(
+    base: TrainSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    file: str,
+    told: dict[str, Any],
+) -> None:
+    """Whoever is asked says yes."""
+    folder = Path(shutil.copytree(base.model, tmp_path / "own"))
+    (folder / file).write_text(json.dumps(told))
+    (folder / "code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Own: ...\n")
+    monkeypatch.setattr("builtins.input", lambda text: "y")
+    with pytest.raises(InputError, match="needs the code that comes with it, and training runs no"):
+        run(replace(base, model=str(folder)))
+    assert not (tmp_path / "ran").exists()
 
 
 def test_what_is_not_taken_over_is_told(base: TrainSettings, tmp_path: Path) -> None:
