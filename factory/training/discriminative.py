@@ -25,6 +25,7 @@ from factory.training.models import (
 )
 from factory.training.outcome import Say, Trained, finish, say_all
 from factory.training.prm_file import DISCRIMINATIVE, PrmFile
+from factory.training.processes import check_processes
 from factory.training.run_folder import (
     check_folder,
     last_checkpoint,
@@ -78,6 +79,7 @@ def train_discriminative(
     check_folder(settings, source.origin)
     steps = steps_for(settings, source) if is_streamed(settings, source) else settings.max_steps
     arguments = TrainingArguments(**training_arguments(settings, steps))
+    check_processes(arguments.world_size, arguments.n_gpu)
     make = ExampleMaker(
         tokenizer=text.tokenizer,
         layout=text.layout,

@@ -32,6 +32,7 @@ from factory.training.models import (
 )
 from factory.training.outcome import Say, Trained, finish, say_all
 from factory.training.prm_file import GENERATIVE, PrmFile
+from factory.training.processes import check_processes
 from factory.training.run_folder import (
     check_folder,
     last_checkpoint,
@@ -90,6 +91,7 @@ def train_generative(
         packing=False,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
+    check_processes(arguments.world_size, arguments.n_gpu)
     with arguments.main_process_first(local=False):
         data = training_set(source, make, SCHEMA, settings, BLANK)
         write_run(settings, source.origin)

@@ -25,7 +25,7 @@ from factory.training.arguments import training_arguments
 from factory.training.layouts import Layout
 from factory.training.outcome import Trained, check_weights
 from factory.training.prm_file import read_prm_file
-from factory.training.processes import check_launch
+from factory.training.processes import check_launch, check_processes
 from factory.training.run_folder import check_folder, write_run
 from factory.training.settings import TrainSettings
 from factory.training.sources import open_source
@@ -434,6 +434,10 @@ def test_a_launch_that_training_is_not_made_for_is_refused(
         check_launch(8, has_adapters=False)
     check_launch(1, has_adapters=True)
     monkeypatch.setenv("WORLD_SIZE", "8")
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    with pytest.raises(InputError, match=r"8 processes by WORLD_SIZE, .* start by torchrun"):
+        run(base)
+    monkeypatch.setenv("LOCAL_RANK", "0")
     check_launch(8, has_adapters=True)
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     with pytest.raises(InputError, match="--fsdp_version 2"):
@@ -445,6 +449,16 @@ def test_a_launch_that_training_is_not_made_for_is_refused(
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     with pytest.raises(InputError, match="DeepSpeed is not supported"):
         check_launch(8, has_adapters=False)
+
+
+@pytest.mark.parametrize(("said", "found", "gpus_each"), [(8, 1, 1), (1, 8, 1), (1, 1, 8)])
+def test_processes_that_accelerate_counts_in_another_way_are_refused(
+    monkeypatch: pytest.MonkeyPatch, said: int, found: int, gpus_each: int
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", str(said))
+    check_processes(said, 1)
+    with pytest.raises(InputError, match=rf"says {said} .* finds {found} with {gpus_each} GPUs"):
+        check_processes(found, gpus_each)
 
 
 def test_a_run_on_the_cpu_takes_no_gpu(
