@@ -14,7 +14,7 @@ def train(
         str,
         typer.Option(help="A job's or dataset's folder, a file of rows, or org/name[@revision]."),
     ],
-    model: Annotated[str, typer.Option("--model", "-m", help="What to start from.")],
+    model: Annotated[str, typer.Option("--model", "-m", help="A folder, or org/name[@revision].")],
     out_folder: Annotated[
         Path, typer.Option("--out", "-o", help="Folder for the checkpoints and the model.")
     ],

@@ -12,6 +12,7 @@ import pyarrow as pa
 from transformers import TrainerCallback, TrainingArguments, set_seed
 
 from factory.training.arguments import training_arguments
+from factory.training.base_model import with_digest
 from factory.training.examples import Example, ExampleMaker
 from factory.training.layouts import Layout, add_separator, layout_named
 from factory.training.losses import GOOD, Collator
@@ -76,6 +77,7 @@ def train_discriminative(
         columns=COLUMNS,
         default_part=settings.default_part,
     )
+    settings = with_digest(settings)
     check_folder(settings, source.origin)
     steps = steps_for(settings, source) if is_streamed(settings, source) else settings.max_steps
     arguments = TrainingArguments(**training_arguments(settings, steps))
@@ -122,7 +124,7 @@ def separated(settings: TrainSettings) -> Separated:
 
     Raises InputError for a separator that does not do.
     """
-    tokenizer = load_tokenizer(settings.model)
+    tokenizer = load_tokenizer(settings)
     system = {} if settings.system is None else {"system": settings.system or None}
     layout = layout_named(settings.layout, separator=settings.separator, **system)
     is_added = add_separator(tokenizer, layout)

@@ -14,6 +14,7 @@ from trl import SFTConfig, SFTTrainer
 
 from factory.errors import InputError
 from factory.training.arguments import training_arguments
+from factory.training.base_model import with_digest
 from factory.training.conversations import (
     COLUMNS,
     UNTRAINED,
@@ -75,8 +76,9 @@ def train_generative(
     settings = settings.with_schedule(form)
     if form == THINKPRM and settings.too_long == TRUNCATE_AT_STEP:
         raise InputError("a chain that is cut judges nothing: choose --too-long drop or error")
+    settings = with_digest(settings)
     check_folder(settings, source.origin)
-    tokenizer = load_tokenizer(settings.model)
+    tokenizer = load_tokenizer(settings)
     if tokenizer.eos_token is None:
         raise InputError(f"the tokenizer of {settings.model} has no token that ends a text")
     if form == GENPRM:

@@ -53,11 +53,23 @@ def check_folder(settings: TrainSettings, origin: dict[str, Any]) -> None:
         raise InputError(f"{path} is damaged: {shortened(error)}: name another --out") from error
     now = json.loads(_run_text(settings, origin))
     _check_data(out, before.pop("origin", {}), now.pop("origin"))
+    _check_model(settings, before)
     for name in _changed(before, now):
         raise InputError(
             f"{out} was begun with {name} {before.get(name)!r}, not {now.get(name)!r}: "
             "resume it as it was begun, or name another folder with --out"
         )
+
+
+def _check_model(settings: TrainSettings, before: dict[str, Any]) -> None:
+    model, was = settings.model, before.get("model_revision")
+    if before.get("model") != model or was == settings.model_revision:
+        return
+    way = "bring back what it was" if Path(model).is_dir() else f"resume with --model {model}@{was}"
+    raise InputError(
+        f"the model {model} changed since {settings.out} was begun (it was {was} and is "
+        f"{settings.model_revision}): {way}, or begin again in another folder with --out"
+    )
 
 
 def _check_data(out: Path, before: dict[str, Any], now: dict[str, Any]) -> None:

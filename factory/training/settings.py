@@ -95,6 +95,7 @@ class TrainSettings:
     data: str
     """A job's or dataset's folder, a folder or file of rows, or org/name[@revision] on the Hub."""
     model: str
+    """A folder, or org/name[@revision] on the Hub."""
     out: Path
     kind: str = DISCRIMINATIVE
     part: str | None = None
@@ -150,6 +151,8 @@ class TrainSettings:
     resume: bool = False
     report_to: str = "none"
     """Where the curves go, as transformers knows it: wandb, tensorboard, ..."""
+    model_revision: str | None = None
+    """What the run finds `model` to be: see `factory.training.base_model`."""
 
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():

@@ -524,7 +524,7 @@ def test_zero_usable_rows_are_an_error_before_a_model_is_loaded(
     [
         ({"batch_size": 12}, "no multiple of 8"),
         ({"max_length": 1_000}, "more than the 512 tokens"),
-        ({"model": "no/such/model"}, "no tokenizer in no/such/model"),
+        ({"model": "no/such/model"}, "no model in no/such/model"),
         ({"report_to": "paper"}, "--report-to paper is .* there are none, all"),
     ],
 )
