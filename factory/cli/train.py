@@ -14,13 +14,17 @@ def train(
         str,
         typer.Option(help="A job's or dataset's folder, a file of rows, or org/name[@revision]."),
     ],
-    model: Annotated[str, typer.Option("--model", "-m", help="What to start from.")],
+    model: Annotated[str, typer.Option("--model", "-m", help="A folder, or org/name[@revision].")],
     out_folder: Annotated[
         Path, typer.Option("--out", "-o", help="Folder for the checkpoints and the model.")
     ],
     kind: Annotated[str, typer.Option(help="discriminative or generative.")] = "discriminative",
     part: Annotated[
-        str | None, typer.Option(help="data, consensus or rationales; by default as --kind needs.")
+        str | None,
+        typer.Option(
+            help="data, consensus or rationales; by default as --kind needs. Of others' datasets "
+            "on the Hub: the configuration."
+        ),
     ] = None,
     split: Annotated[
         str, typer.Option(help="Of a dataset on the Hub, or of files named so.")

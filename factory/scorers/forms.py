@@ -211,10 +211,19 @@ async def _weighed(
     for step in judged:
         assert step.is_good is not None
         start = offset + step.start
-        spelt = options if text[start].isupper() else tuple(word.lower() for word in options)
         before = replace(prompt, prefix=text[:start])
-        scores.append(p_good(*await engine.weigh(before, spelt)))
+        written = text[start : start + len(options[not step.is_good])]
+        scores.append(p_good(*await engine.weigh(before, _spelt_as(written, options))))
     return tuple(scores)
+
+
+def _spelt_as(written: str, options: Sequence[str]) -> tuple[str, ...]:
+    """The options in the case of a word that was written: YES, Yes or yes."""
+    if written.isupper():
+        return tuple(option.upper() for option in options)
+    if written[0].isupper():
+        return tuple(option.capitalize() for option in options)
+    return tuple(option.lower() for option in options)
 
 
 def _group(solution: SolutionText) -> ProblemGroup:

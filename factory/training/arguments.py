@@ -11,6 +11,8 @@ from factory.training.settings import TrainSettings
 
 LOG_STEPS = 10
 CHECKPOINTS_KEPT = 2
+PATIENCE_S = 24 * 3600
+"""How long the other processes may wait for the main one: it makes the examples, and saves."""
 
 
 def training_arguments(settings: TrainSettings, max_steps: int | None) -> dict[str, Any]:
@@ -39,11 +41,13 @@ def training_arguments(settings: TrainSettings, max_steps: int | None) -> dict[s
         "save_total_limit": CHECKPOINTS_KEPT,
         "logging_steps": LOG_STEPS,
         "logging_first_step": True,
+        "logging_nan_inf_filter": False,
         "report_to": settings.report_to,
         "seed": settings.seed,
         "data_seed": settings.seed,
         "use_cpu": is_cpu,
         "ddp_backend": "gloo" if is_cpu and num_processes() > 1 else None,
+        "ddp_timeout": PATIENCE_S,
         "ddp_find_unused_parameters": False,
         "remove_unused_columns": False,
         "disable_tqdm": None if os.isatty(2) else True,

@@ -12,6 +12,7 @@ import pyarrow as pa
 from transformers import TrainerCallback, TrainingArguments, set_seed
 
 from factory.training.arguments import training_arguments
+from factory.training.base_model import with_digest
 from factory.training.examples import Example, ExampleMaker
 from factory.training.layouts import Layout, add_separator, layout_named
 from factory.training.losses import GOOD, Collator
@@ -25,6 +26,7 @@ from factory.training.models import (
 )
 from factory.training.outcome import Say, Trained, finish, say_all
 from factory.training.prm_file import DISCRIMINATIVE, PrmFile
+from factory.training.processes import check_processes
 from factory.training.run_folder import (
     check_folder,
     last_checkpoint,
@@ -68,11 +70,18 @@ def train_discriminative(
     """Trains and saves, by settings whose schedule is filled in; see `factory.training.train`."""
     text = separated(settings)
     check_head(settings)
-    part = settings.part_name
-    source = open_source(settings.data, part=part, split=settings.split, columns=COLUMNS)
+    source = open_source(
+        settings.data,
+        part=settings.part,
+        split=settings.split,
+        columns=COLUMNS,
+        default_part=settings.default_part,
+    )
+    settings = with_digest(settings)
     check_folder(settings, source.origin)
     steps = steps_for(settings, source) if is_streamed(settings, source) else settings.max_steps
     arguments = TrainingArguments(**training_arguments(settings, steps))
+    check_processes(arguments.world_size, arguments.n_gpu)
     make = ExampleMaker(
         tokenizer=text.tokenizer,
         layout=text.layout,
@@ -115,7 +124,7 @@ def separated(settings: TrainSettings) -> Separated:
 
     Raises InputError for a separator that does not do.
     """
-    tokenizer = load_tokenizer(settings.model)
+    tokenizer = load_tokenizer(settings)
     system = {} if settings.system is None else {"system": settings.system or None}
     layout = layout_named(settings.layout, separator=settings.separator, **system)
     is_added = add_separator(tokenizer, layout)

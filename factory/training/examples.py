@@ -55,6 +55,10 @@ class Tally:
         counts = {name: getattr(self, name) for name in self.__slots__}
         return {n: dict(c) if isinstance(c, Counter) else c for n, c in counts.items()}
 
+    @classmethod
+    def from_json(cls, counts: Mapping[str, Any]) -> "Tally":
+        return cls(**{n: Counter(c) if isinstance(c, dict) else c for n, c in counts.items()})
+
     def lines(self) -> list[str]:
         """What a person is told."""
         lines = [

@@ -14,6 +14,7 @@ from trl import SFTConfig, SFTTrainer
 
 from factory.errors import InputError
 from factory.training.arguments import training_arguments
+from factory.training.base_model import with_digest
 from factory.training.conversations import (
     COLUMNS,
     UNTRAINED,
@@ -23,6 +24,7 @@ from factory.training.conversations import (
     has_rationale,
     messages_of,
 )
+from factory.training.divergence import check_step
 from factory.training.models import (
     load_language_model,
     load_tokenizer,
@@ -31,6 +33,7 @@ from factory.training.models import (
 )
 from factory.training.outcome import Say, Trained, finish, say_all
 from factory.training.prm_file import GENERATIVE, PrmFile
+from factory.training.processes import check_processes
 from factory.training.run_folder import (
     check_folder,
     last_checkpoint,
@@ -60,15 +63,22 @@ def train_generative(
     settings: TrainSettings, say: Say, callbacks: Sequence[TrainerCallback] = ()
 ) -> Trained:
     """Trains and saves; the schedule is that of the rows' form. See `factory.training.train`."""
-    part = settings.part_name
-    source = open_source(settings.data, part=part, split=settings.split, columns=COLUMNS)
+    source = open_source(
+        settings.data,
+        part=settings.part,
+        split=settings.split,
+        columns=COLUMNS,
+        default_part=settings.default_part,
+    )
     first = next((row for row in source.rows() if has_rationale(row)), {})
     form = form_of(first)
+    system = _system_of(first, form)
     settings = settings.with_schedule(form)
     if form == THINKPRM and settings.too_long == TRUNCATE_AT_STEP:
         raise InputError("a chain that is cut judges nothing: choose --too-long drop or error")
+    settings = with_digest(settings)
     check_folder(settings, source.origin)
-    tokenizer = load_tokenizer(settings.model)
+    tokenizer = load_tokenizer(settings)
     if tokenizer.eos_token is None:
         raise InputError(f"the tokenizer of {settings.model} has no token that ends a text")
     if form == GENPRM:
@@ -83,6 +93,7 @@ def train_generative(
         packing=False,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
+    check_processes(arguments.world_size, arguments.n_gpu)
     with arguments.main_process_first(local=False):
         data = training_set(source, make, SCHEMA, settings, BLANK)
         write_run(settings, source.origin)
@@ -107,7 +118,7 @@ def train_generative(
     prm = PrmFile(
         kind=GENERATIVE,
         form=form,
-        system=_system_of(first, form),
+        system=system,
         data={**source.origin, "counts": tally.as_json()},
         settings=settings.learnt_from(),
         versions=package_versions(),
@@ -116,11 +127,16 @@ def train_generative(
 
 
 class TextTrainer(SFTTrainer):
-    """SFTTrainer with the order of `LengthSampler`."""
+    """SFTTrainer with the order of `LengthSampler`, which stops where it diverges."""
 
     def __init__(self, *, settings: TrainSettings, **others: Any) -> None:
         self._settings = settings
         super().__init__(**others)
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        check_step(self, norm, self._settings)
+        return norm
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthSampler | None:
         dataset = self.train_dataset if train_dataset is None else train_dataset
@@ -170,7 +186,11 @@ def _contexts_of(turns: Any, tokenizer: Any) -> list[Context]:
 
 
 def _system_of(row: Mapping[str, Any], form: str) -> str | None:
+    """What a conversation begins with; a chain's system text is the scorer's own."""
     if form == THINKPRM:
         return None
-    first = row["conversations"][0]
-    return first["content"] if first["role"] == "system" else None
+    try:
+        opening = messages_of(row, form)[0]
+    except TargetError as error:
+        raise InputError(f"the first rationale of the data: {error}") from error
+    return opening["content"] if opening["role"] == "system" else None

@@ -24,28 +24,42 @@ HEADS = r"(.*\.)?(score|classifier)(\..*)?"
 """Token classifiers' heads and what is in them; peft trains these whole for the task TOKEN_CLS."""
 
 
-def load_tokenizer(model: str) -> "PreTrainedTokenizerBase":
+def load_tokenizer(settings: TrainSettings) -> "PreTrainedTokenizerBase":
     """The model's tokenizer, with a padding token. Raises InputError where there is none."""
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model)
+        tokenizer = AutoTokenizer.from_pretrained(settings.model, **_held(settings))
     except (OSError, ValueError) as error:
-        raise InputError(f"no tokenizer in {model}: {shortened(error)}") from error
+        raise _not_loaded(settings, "no tokenizer in", error) from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
-def config_of(model: str) -> Any:
+def config_of(settings: TrainSettings) -> Any:
     """The model's configuration. Raises InputError where there is none."""
     try:
-        return AutoConfig.from_pretrained(model)
+        return AutoConfig.from_pretrained(settings.model, **_held(settings))
     except (OSError, ValueError) as error:
-        raise InputError(f"no model in {model}: {shortened(error)}") from error
+        raise _not_loaded(settings, "no model in", error) from error
+
+
+def _held(settings: TrainSettings) -> dict[str, Any]:
+    """To the commit that the run began with, and to code of transformers' own."""
+    return {"revision": settings.model_revision or "main", "trust_remote_code": False}
+
+
+def _not_loaded(settings: TrainSettings, what: str, error: Exception) -> InputError:
+    if "trust_remote_code" in str(error):
+        return InputError(
+            f"{settings.model} needs the code that comes with it, and training runs none: start "
+            "from a checkpoint of a kind that transformers has itself"
+        )
+    return InputError(f"{what} {settings.model}: {shortened(error)}")
 
 
 def max_length_of(settings: TrainSettings) -> int:
     """The longest example in tokens. Raises InputError for more than the model can read."""
-    limit = getattr(config_of(settings.model), "max_position_embeddings", None)
+    limit = getattr(config_of(settings), "max_position_embeddings", None)
     if settings.max_length is None:
         return min(DEFAULT_MAX_LENGTH, limit or DEFAULT_MAX_LENGTH)
     if limit and settings.max_length > limit:
@@ -72,7 +86,7 @@ def has_bf16(settings: TrainSettings) -> bool:
 
 def check_head(settings: TrainSettings) -> None:
     """Raises InputError for a checkpoint whose head has other than two classes, by its config."""
-    config = config_of(settings.model)
+    config = config_of(settings)
     if "Classification" in (name := _architecture(config)) and config.num_labels != len(
         LABEL_NAMES
     ):
@@ -88,7 +102,7 @@ def load_classifier(settings: TrainSettings, say: Callable[[str], None]) -> "Pre
     A head that the checkpoint has is taken over, Qwen2.5-Math-PRM's of two layers too. Without one
     a linear one is drawn from the global seed.
     """
-    config = config_of(settings.model)
+    config = config_of(settings)
     config.id2label = LABEL_NAMES
     config.label2id = {name: number for number, name in LABEL_NAMES.items()}
     config.classifier_dropout = 0.0
@@ -109,7 +123,7 @@ def _architecture(config: Any) -> str:
 
 def load_language_model(settings: TrainSettings) -> "PreTrainedModel":
     """The model as it writes text. Raises InputError for one that would write by random numbers."""
-    model, found = _load(AutoModelForCausalLM, settings, config_of(settings.model))
+    model, found = _load(AutoModelForCausalLM, settings, config_of(settings))
     if missing := sorted(found["missing_keys"]):
         raise InputError(
             f"{settings.model} is no language model, it lacks {', '.join(missing[:3])}: start from "
@@ -131,10 +145,14 @@ def _load(
     dtype = torch.bfloat16 if is_half else torch.float32
     try:
         model, found = kind.from_pretrained(
-            settings.model, dtype=dtype, config=config, output_loading_info=True
+            settings.model,
+            dtype=dtype,
+            config=config,
+            output_loading_info=True,
+            **_held(settings),
         )
     except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"cannot load {settings.model}: {shortened(error)}") from error
+        raise _not_loaded(settings, "cannot load", error) from error
     model.config.use_cache = False
     model.config.__dict__.pop("auto_map", None)  # names code that is not saved with the weights
     return model, found

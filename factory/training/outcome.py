@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
 from factory.errors import shortened
+from factory.training.divergence import check_trained
 from factory.training.models import has_bf16
 from factory.training.prm_file import PrmFile, write_prm_file
 from factory.training.processes import is_main_process
@@ -41,7 +42,8 @@ def say_all(lines: Iterable[str], say: Say) -> None:
 
 def finish(trainer: "Trainer", settings: TrainSettings, prm: PrmFile, say: Say) -> Trained:
     """Saves the model, says by prm.json that it is complete, and then removes what only the
-    training needed: a run that is killed before can be resumed.
+    training needed: a run that is killed before can be resumed. Raises InputError, and saves
+    nothing, for weights that are not finite.
 
     Weights are saved in bfloat16 where they were computed in it. LoRA's are merged into the model,
     which then loads like any other; the adapters alone lie beside it, exact.
@@ -52,6 +54,7 @@ def finish(trainer: "Trainer", settings: TrainSettings, prm: PrmFile, say: Say) 
         model = gathered(model)
     if trainer.is_world_process_zero():
         assert model is not None
+        check_trained(model, settings)
         _save(model, trainer.processing_class, settings)
         check_weights(out)
     trainer.accelerator.wait_for_everyone()

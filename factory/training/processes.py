@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from factory.errors import InputError
 
+BY_TORCHRUN = "start by torchrun --nproc-per-node GPUS --no-python prm-factory train ..."
 PATIENCE_S = 30
 """How long the main process may take to say what the others have noticed too."""
 
@@ -26,6 +27,11 @@ def check_launch(num_gpus: int, *, has_adapters: bool) -> None:
             f"one process sees {num_gpus} GPUs: start one for each by torchrun --nproc-per-node "
             f"{num_gpus} --no-python prm-factory train ..., or take one by CUDA_VISIBLE_DEVICES=0"
         )
+    if num_processes() > 1 and "LOCAL_RANK" not in os.environ:
+        raise InputError(
+            f"the launcher says {num_processes()} processes by WORLD_SIZE, and by LOCAL_RANK not "
+            f"which one of its machine this is: {BY_TORCHRUN}"
+        )
     if _is_asked_for("DEEPSPEED"):
         raise InputError("DeepSpeed is not supported: shard by accelerate launch --use_fsdp")
     if not _is_asked_for("FSDP"):
@@ -36,6 +42,16 @@ def check_launch(num_gpus: int, *, has_adapters: bool) -> None:
         raise InputError(
             "adapters are not merged under FSDP: start by torchrun, where each GPU holds the "
             "model, or train all weights (--lora-rank 0)"
+        )
+
+
+def check_processes(num_found: int, gpus_each: int) -> None:
+    """Raises InputError where accelerate found others than the launcher said, by a word of its
+    own, or takes several GPUs: each would train a model of its own, or a part of every batch."""
+    if num_found != num_processes() or gpus_each > 1:
+        raise InputError(
+            f"the launcher says {num_processes()} processes, and accelerate finds {num_found} with "
+            f"{gpus_each} GPUs each: {BY_TORCHRUN}"
         )
 
 

@@ -1,7 +1,7 @@
 """A run's folder: checkpoints while it trains, the finished model and prm.json afterwards.
 
 OUT/run.json             what the weights depend on: a run is resumed under the same only
-OUT/examples.arrow       the examples, while it trains
+OUT/examples.arrow       the examples, while it trains; what they were made from
 OUT/checkpoints/         what transformers' Trainer resumes from
 OUT/adapter/             with LoRA: the adapters alone
 OUT/config.json, ...     the finished model, adapters merged; prm.json says it is complete
@@ -16,6 +16,7 @@ from factory.errors import InputError, shortened
 from factory.training.prm_file import PRM_FILE
 from factory.training.processes import is_main_process
 from factory.training.settings import TrainSettings
+from schemas.files import sha256_of
 from schemas.manifest import write_atomically
 
 RUN_FILE = "run.json"
@@ -52,11 +53,23 @@ def check_folder(settings: TrainSettings, origin: dict[str, Any]) -> None:
         raise InputError(f"{path} is damaged: {shortened(error)}: name another --out") from error
     now = json.loads(_run_text(settings, origin))
     _check_data(out, before.pop("origin", {}), now.pop("origin"))
+    _check_model(settings, before)
     for name in _changed(before, now):
         raise InputError(
             f"{out} was begun with {name} {before.get(name)!r}, not {now.get(name)!r}: "
             "resume it as it was begun, or name another folder with --out"
         )
+
+
+def _check_model(settings: TrainSettings, before: dict[str, Any]) -> None:
+    model, was = settings.model, before.get("model_revision")
+    if before.get("model") != model or was == settings.model_revision:
+        return
+    way = "bring back what it was" if Path(model).is_dir() else f"resume with --model {model}@{was}"
+    raise InputError(
+        f"the model {model} changed since {settings.out} was begun (it was {was} and is "
+        f"{settings.model_revision}): {way}, or begin again in another folder with --out"
+    )
 
 
 def _check_data(out: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
@@ -81,11 +94,21 @@ def write_run(settings: TrainSettings, origin: dict[str, Any]) -> None:
 
 
 def last_checkpoint(settings: TrainSettings) -> str | None:
-    """The newest complete checkpoint of a run that is resumed; `None` starts from the beginning."""
+    """What a run that is resumed goes on from; `None` starts from the beginning."""
+    return newest_checkpoint(settings.out) if settings.resume else None
+
+
+def newest_checkpoint(out: Path) -> str | None:
+    """The newest complete checkpoint, `None` where there is none yet."""
     from transformers.trainer_utils import get_last_checkpoint
 
-    folder = checkpoints_in(settings.out)
-    return get_last_checkpoint(str(folder)) if settings.resume and folder.is_dir() else None
+    folder = checkpoints_in(out)
+    return get_last_checkpoint(str(folder)) if folder.is_dir() else None
+
+
+def run_digest(settings: TrainSettings, origin: dict[str, Any]) -> str:
+    """Names what examples are made from: settings, data, and the packages that make them."""
+    return sha256_of((_run_text(settings, origin) + json.dumps(package_versions())).encode())
 
 
 def package_versions() -> dict[str, str]:

@@ -95,10 +95,12 @@ class TrainSettings:
     data: str
     """A job's or dataset's folder, a folder or file of rows, or org/name[@revision] on the Hub."""
     model: str
+    """A folder, or org/name[@revision] on the Hub."""
     out: Path
     kind: str = DISCRIMINATIVE
     part: str | None = None
-    """data or consensus; `None`: data, and for generative models rationales."""
+    """Of a dataset of ours data, consensus or rationales; `None`: data, and for generative models
+    rationales. Of others' on the Hub a configuration; `None`: the default one."""
     split: str = "train"
     layout: str = EXTRA_0
     separator: str | None = None
@@ -149,6 +151,8 @@ class TrainSettings:
     resume: bool = False
     report_to: str = "none"
     """Where the curves go, as transformers knows it: wandb, tensorboard, ..."""
+    model_revision: str | None = None
+    """What the run finds `model` to be: see `factory.training.base_model`."""
 
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():
@@ -177,6 +181,8 @@ class TrainSettings:
             yield from ((name, "for --kind generative") for name in given if name in OF_STEPS)
         elif self.layout == TRL and self.system:
             yield "system", "for --layout trl"
+        if not self.is_generative and self.labels != SOFT and self.soft_from is not None:
+            yield "soft_from", "without --labels soft"
         if not self.lora_rank and self.lora_alpha is not None:
             yield "lora_alpha", "without --lora-rank"
 
@@ -185,9 +191,9 @@ class TrainSettings:
         return self.kind == GENERATIVE
 
     @property
-    def part_name(self) -> str:
-        """The part of the dataset that is read."""
-        return self.part or ("rationales" if self.is_generative else "data")
+    def default_part(self) -> str:
+        """The part of a dataset of ours that is read where none is named."""
+        return "rationales" if self.is_generative else "data"
 
     def with_schedule(self, form: str | None) -> "TrainSettings":
         """The same with every default that depends on the kind or form filled in."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from factory.errors import InputError, shortened
 from factory.report.show import open_dataset
 from factory.training.row_files import (
+    DEFAULT_SPLIT,
     DIGEST_DIGITS,
     LOADERS,
     content_digest,
@@ -61,17 +62,30 @@ class Source:
             raise unreadable(self.files, error) from error
 
 
-def open_source(data: str, *, part: str, split: str, columns: Sequence[str]) -> Source:
+def open_source(
+    data: str,
+    *,
+    part: str | None,
+    split: str,
+    columns: Sequence[str],
+    default_part: str = DEFAULT_PART,
+) -> Source:
     """The rows of a job's or dataset's folder, of a file or folder of them, or of a Hub dataset,
     which is org/name, or org/name@revision for another than its newest.
 
-    Of `columns` those are read that are there. Raises InputError where there are no rows.
+    Without a `part` a dataset of ours is read in its `default_part`, one of others on the Hub in
+    its own default configuration. Of `columns` those are read that are there. Raises InputError
+    where there are no rows, and for a part or split of what has none.
     """
     path = Path(data)
     if path.exists():
-        source = _local(path, part, split)
+        folder = _published_folder(path)
+        if folder is None:
+            source = _rows_in(path, part, split)
+        else:
+            source = _published(folder, part or default_part, split)
     elif (hub := HUB_ID.fullmatch(data)) and path.suffix not in FILE_SUFFIXES:
-        source = _remote(hub["repo"], hub["revision"], part, split)
+        source = _remote(hub["repo"], hub["revision"], part, default_part, split)
     else:
         raise InputError(f"no such file: {data}: give a folder, a file or org/name on the Hub")
     there = _columns(source)
@@ -91,16 +105,23 @@ def _columns(source: Source) -> list[str]:
     return list(names) if names is not None else list(next(source.rows(), {}))
 
 
-def _local(path: Path, part: str, split: str) -> Source:
-    folder = _published_folder(path)
-    if folder is None:
-        return _files(path, {"data": path.name}, split)
+def _rows_in(path: Path, part: str | None, split: str) -> Source:
+    if part is not None:
+        raise InputError(f"{path} holds rows and no dataset with parts: leave --part {part} out")
+    return _files(path, {"data": path.name}, split)
+
+
+def _published(folder: Path, part: str, split: str) -> Source:
+    if split != DEFAULT_SPLIT:
+        raise InputError(f"{folder} is a dataset without splits: leave --split {split} out")
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     origin = _origin(manifest, folder.name, part)
     if (folder / DEFAULT_PART).is_dir():
         if not (folder / part).is_dir():
             raise InputError(f"{folder} has no part {part!r}: {_parts(manifest)}")
         return _files(folder / part, origin)
+    if part != DEFAULT_PART:
+        raise InputError(f"{folder} has no part {part!r}: there is {DEFAULT_PART}")
     return _arrow(folder, origin)
 
 
@@ -138,13 +159,16 @@ def _arrow(folder: Path, origin: dict[str, Any]) -> Source:
     )
 
 
-def _remote(repo: str, revision: str | None, part: str, split: str) -> Source:
+def _remote(
+    repo: str, revision: str | None, part: str | None, default_part: str, split: str
+) -> Source:
     from datasets import load_dataset
 
-    config = None if part == DEFAULT_PART else part
     try:
         commit = _commit(repo, revision)
-        manifest = _remote_manifest(repo, commit)
+        if manifest := _remote_manifest(repo, commit):
+            part = part or default_part
+        config = None if manifest and part == DEFAULT_PART else part
         dataset = load_dataset(repo, config, split=split, revision=commit, streaming=True)
     except (OSError, ValueError) as error:
         raise InputError(
@@ -155,7 +179,7 @@ def _remote(repo: str, revision: str | None, part: str, split: str) -> Source:
     counted = splits[split].num_examples if split in splits else None
     return Source(
         dataset=dataset,
-        num_rows=_rows_of(manifest, part) or counted or None,
+        num_rows=(_rows_of(manifest, part) if part else 0) or counted or None,
         is_remote=True,
         origin={**_origin(manifest, repo, part), "revision": commit},
     )
@@ -194,9 +218,10 @@ def _rows_of(manifest: dict[str, Any], part: str) -> int:
     return sum(shard["num_rows"] for shard in _shards_of(manifest, part))
 
 
-def _origin(manifest: dict[str, Any], name: str, part: str) -> dict[str, Any]:
+def _origin(manifest: dict[str, Any], name: str, part: str | None) -> dict[str, Any]:
     if not manifest:
         return {"data": name, "part": part}
+    assert part is not None, "a dataset of ours is read in a part"
     hashes = "".join(shard["sha256"] for shard in _shards_of(manifest, part))
     return {
         "data": name,

@@ -29,9 +29,11 @@ def train(
         say = _nothing
     if missing := [package for package in EXTRA if find_spec(package) is None]:
         raise InputError(f"training needs {', '.join(missing)}: pip install 'prm-factory[train]'")
+    from factory.training.base_model import at_commit
     from factory.training.models import num_gpus
 
     check_launch(num_gpus(settings), has_adapters=settings.lora_rank > 0)
+    settings = at_commit(settings)
     if settings.is_generative:
         from factory.training.generative import train_generative
 

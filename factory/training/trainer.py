@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import Trainer
 
+from factory.training.divergence import check_step
 from factory.training.losses import step_loss
 from factory.training.settings import TrainSettings
 from factory.training.training_sets import LengthSampler, length_sampler
@@ -52,6 +53,11 @@ class PrmTrainer(Trainer):
             mass = inputs["good"].sum() + inputs["bad"].sum()
         loss = total / mass * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        check_step(self, norm, self._settings)
+        return norm
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthSampler | None:
         dataset = self.train_dataset if train_dataset is None else train_dataset

@@ -1,5 +1,6 @@
 """Training sets: all examples made first and kept in a file, or made while they are streamed."""
 
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from torch.utils.data import IterableDataset, Sampler
 
 from factory.errors import InputError
 from factory.training.examples import Tally
-from factory.training.run_folder import EXAMPLES, EXAMPLES_UNFINISHED
+from factory.training.run_folder import EXAMPLES, EXAMPLES_UNFINISHED, run_digest
 from factory.training.settings import TrainSettings
 from factory.training.sources import Source
 from schemas.files import make_folder
@@ -58,7 +59,7 @@ def training_set(
 ) -> TrainingSet:
     """A stream, or a file in the run's folder that the main process writes and all map.
 
-    `blank` is an example that teaches nothing.
+    A run that is resumed goes on with the file it made. `blank` is an example that teaches nothing.
     """
     if is_streamed(settings, source):
         stream = ExampleStream(source, make, seed=settings.seed, buffer=settings.shuffle_buffer)
@@ -68,8 +69,12 @@ def training_set(
 
     tally, path = Tally(), settings.out / EXAMPLES
     if PartialState().is_main_process:
-        path.unlink(missing_ok=True)
-        tally = write_examples(source, make, schema, path)
+        digest = run_digest(settings, source.origin)
+        if (kept := kept_tally(path, digest)) is not None:
+            tally = kept
+        else:
+            path.unlink(missing_ok=True)
+            tally = write_examples(source, make, schema, path, digest)
     if not path.exists():
         raise InputError(f"the main process made no {path}: all need the same --out")
     examples = Dataset.from_file(str(path))
@@ -77,8 +82,24 @@ def training_set(
     return TrainingSet(dataset=concatenate_datasets([examples, padding]), tally=lambda: tally)
 
 
-def write_examples(source: Source, make: MakeExample, schema: pa.Schema, path: Path) -> Tally:
-    """Makes every example and writes them as one Arrow file.
+def kept_tally(path: Path, digest: str) -> Tally | None:
+    """The tally of a file of examples; `None` unless it is complete and made from `digest`."""
+    told: Mapping[bytes, bytes] = {}
+    try:
+        with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as stream:
+            for _, found in stream.iter_batches_with_custom_metadata():
+                told = found or {}
+    except (OSError, pa.ArrowInvalid):
+        return None
+    is_same = told.get(b"digest") == digest.encode()
+    return Tally.from_json(json.loads(told[b"tally"])) if is_same else None
+
+
+def write_examples(
+    source: Source, make: MakeExample, schema: pa.Schema, path: Path, digest: str
+) -> Tally:
+    """Makes every example and writes them as one Arrow file, with the tally and `digest`, which
+    names what they were made from, at its end.
 
     Raises InputError, and leaves nothing, when there is no example.
     """
@@ -93,7 +114,9 @@ def write_examples(source: Source, make: MakeExample, schema: pa.Schema, path: P
                 if len(waiting) == EXAMPLES_WRITTEN_TOGETHER:
                     stream.write_batch(pa.RecordBatch.from_pylist(waiting, schema=schema))
                     waiting.clear()
-            stream.write_batch(pa.RecordBatch.from_pylist(waiting, schema=schema))
+            end = {"digest": digest, "tally": json.dumps(tally.as_json())}
+            last = pa.RecordBatch.from_pylist(waiting, schema=schema)
+            stream.write_batch(last, custom_metadata=end)
         check_any(tally)
         temporary.replace(path)
     finally:

@@ -18,7 +18,9 @@ from datasets import config
 from factory.training.sources import open_source
 config.SLEEP_TIME_ON_THREADS_SHUTDOWN = 0
 for data in sys.argv[1:]:
-    source = open_source(data, part="data", split="train", columns=("prompt", "labels"))
+    source = open_source(
+        data, part=None, split="train", columns=("prompt", "labels"), default_part="rationales"
+    )
     print(json.dumps([source.origin, len(list(source.rows()))]))
 """
 
@@ -96,7 +98,7 @@ def test_the_commit_is_recorded_and_can_be_asked_for(
     )
     assert done.returncode == 0, done.stderr[-2_000:]
     expected = [
-        [{"data": "org/labels", "part": "data", "revision": commits[1]}, 5],
-        [{"data": "org/labels", "part": "data", "revision": commits[0]}, 3],
+        [{"data": "org/labels", "part": None, "revision": commits[1]}, 5],
+        [{"data": "org/labels", "part": None, "revision": commits[0]}, 3],
     ]
     assert [json.loads(line) for line in done.stdout.splitlines()] == expected

@@ -150,6 +150,41 @@ def test_a_chain_has_the_question_s_answer_as_its_last_score(
     assert asked[-1].endswith("\\boxed{incorrect}\n</think>\nIs the solution correct?")
 
 
+@pytest.mark.parametrize(
+    ("form", "written", "options"),
+    [
+        ("thinkprm", "correct", ("correct", "incorrect")),
+        ("thinkprm", "Correct", ("Correct", "Incorrect")),
+        ("thinkprm", "INCORRECT", ("CORRECT", "INCORRECT")),
+        ("genprm", "YES", ("YES", "NO")),
+        ("genprm", "No", ("Yes", "No")),
+        ("genprm", "no", ("yes", "no")),
+    ],
+)
+def test_a_judgement_is_weighed_against_the_other_word_in_its_own_case(
+    form: str, written: str, options: tuple[str, str]
+) -> None:
+    weighed: list[tuple[str, ...]] = []
+
+    def reply(prompt: Prompt, seed: int) -> Completion:
+        judged = f"\\boxed{{{written}}}"
+        if form == "thinkprm":
+            return paused(f"<think>\nStep 1: The step is {judged}\n", "</think>")
+        return paused(YES.replace("\\boxed{Yes}", judged), "</output>")
+
+    def weigh_word(prompt: Prompt, options: Sequence[str]) -> list[float]:
+        weighed.append(tuple(options))
+        return [log(0.5), log(0.5)]
+
+    scorer = GenerativeScorer(
+        ScriptedEngine(reply, weigh=weigh_word),
+        Recorded(),
+        ChainForm(sampling=SAMPLING) if form == "thinkprm" else ConversationForm(sampling=SAMPLING),
+    )
+    scorer.score(SOLUTION.problem, SOLUTION.steps[:1])
+    assert weighed[0] == options
+
+
 def test_a_foreign_model_is_asked_as_the_published_ones_are() -> None:
     """The data card of GenPRM, and the model card of ThinkPRM with its opening words."""
     genprm = verify_by("genprm", None, SAMPLING, None)

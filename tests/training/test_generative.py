@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
+from factory.errors import InputError
 from factory.training.conversations import COLUMNS
 from factory.training.generative import with_contexts
 from factory.training.settings import TrainSettings
@@ -27,7 +28,7 @@ def thinking_model(folder: Path) -> str:
 
 def test_a_conversation_becomes_a_row_for_every_turn(tmp_path: Path) -> None:
     data = write_rows(tmp_path / "rows.parquet", ROWS)
-    source = open_source(data, part="rationales", split="train", columns=COLUMNS)
+    source = open_source(data, part=None, split="train", columns=COLUMNS)
     plain, thinking = (AutoTokenizer.from_pretrained(save_tiny_model(tmp_path)) for _ in range(2))
     thinking.chat_template = THINKING
     assert [len(r["conversations"]) for r in with_contexts(source, plain).rows()] == [4, 2, 4] * 4
@@ -57,3 +58,38 @@ def test_a_model_whose_template_opens_thoughts_is_trained_on_every_turn(
     counts = trained.prm.data["counts"]
     assert (counts["num_rows"], counts["num_examples"]) == (12, 20)
     assert counts["num_trained_tokens"] > 0
+
+
+@pytest.mark.parametrize("system", ["Judge.", None])
+def test_the_system_text_of_sharegpt_conversations_is_kept(
+    tmp_path: Path, tiny_model: str, system: str | None
+) -> None:
+    names = {"user": "human", "assistant": "gpt"}
+    turns = [{"from": names[turn["role"]], "value": turn["content"]} for turn in CHAT]
+    if system is not None:
+        turns.insert(0, {"from": "system", "value": system})
+    settings = TrainSettings(
+        data=write_rows(tmp_path / "rows.parquet", [{"conversations": turns}] * 4),
+        model=tiny_model,
+        out=tmp_path / "out",
+        kind="generative",
+        batch_size=4,
+        epochs=1,
+        bf16=False,
+    )
+    assert train(settings, lambda line: None).prm.system == system
+
+
+def test_a_turn_in_other_words_is_told_before_anything_is_written(
+    tmp_path: Path, tiny_model: str
+) -> None:
+    rows = [{"conversations": [{"speaker": "gpt", "text": "Yes"}]}]
+    settings = TrainSettings(
+        data=write_rows(tmp_path / "rows.parquet", rows),
+        model=tiny_model,
+        out=tmp_path / "out",
+        kind="generative",
+    )
+    with pytest.raises(InputError, match="the first rationale of the data: a turn of its conv"):
+        train(settings, lambda line: None)
+    assert not settings.out.exists()

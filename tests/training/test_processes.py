@@ -161,6 +161,22 @@ def test_a_resumed_run_of_shards_ends_with_the_weights_of_one_process(
     assert max((one[name] - two[name]).abs().max().item() for name in one) < 1e-4
 
 
+def test_all_processes_stop_before_the_step_that_diverges(tmp_path: Path, tiny_model: str) -> None:
+    settings = TrainSettings(
+        data=write_rows(tmp_path / "rows.parquet", oracle_rows(64)),
+        model=tiny_model,
+        out=tmp_path / "two",
+        learning_rate=1e20,
+        batch_size=16,
+        epochs=1,
+        save_steps=1,
+    )
+    done = train_by_two(settings)
+    assert done.returncode != 0
+    assert done.stderr.count("error: the run diverged") == 1
+    assert [path.name for path in (settings.out / "checkpoints").iterdir()] == ["checkpoint-1"]
+
+
 @pytest.mark.parametrize("mistake", ["no such file", "nothing to learn"])
 def test_the_main_process_alone_tells_a_mistake(
     tmp_path: Path, tiny_model: str, mistake: str

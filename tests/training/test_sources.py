@@ -1,10 +1,13 @@
 """Rows come from published folders, files and streams, and are the same from each."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from datasets import Dataset
 from transformers import AutoTokenizer
 
 from factory.errors import InputError
@@ -40,7 +43,7 @@ def job(tmp_path: Path) -> Path:
     return finished(tmp_path / "job", *groups)
 
 
-def opened(data: Path | str, part: str = "data") -> Source:
+def opened(data: Path | str, part: str | None = None) -> Source:
     return open_source(str(data), part=part, split="train", columns=COLUMNS)
 
 
@@ -97,7 +100,7 @@ def test_a_folder_of_files_named_by_split_is_read_by_split(
     for name, row in zip(names, rows, strict=True):
         write_rows(folder / f"{name}.parquet", [row])
     (folder / "dataset_infos.json").write_text("{}")
-    source = open_source(str(folder), part="data", split=split, columns=COLUMNS)
+    source = open_source(str(folder), part=None, split=split, columns=COLUMNS)
     found = [row["prompt"] for row in source.rows()]
     assert sorted(found) == sorted(rows[i]["prompt"] for i in read)
 
@@ -117,7 +120,7 @@ def test_files_that_would_be_left_out_without_a_word_are_refused(
     for name in names:
         (tmp_path / name).write_text('{"prompt": "q"}\n')
     with pytest.raises(InputError, match=message):
-        open_source(str(tmp_path), part="data", split=split, columns=COLUMNS)
+        open_source(str(tmp_path), part=None, split=split, columns=COLUMNS)
 
 
 @pytest.mark.parametrize(
@@ -189,6 +192,25 @@ def test_a_part_that_is_not_there_names_those_that_are(job: Path) -> None:
         opened(job, part="rationales")
 
 
+def test_parts_and_splits_of_what_has_none_are_refused(job: Path, tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.parquet", oracle_rows(2))
+    with pytest.raises(InputError, match="no dataset with parts: leave --part consensus out"):
+        opened(rows, part="consensus")
+    for place in (job, job / "dataset"):
+        with pytest.raises(InputError, match="without splits: leave --split validation out"):
+            open_source(str(place), part=None, split="validation", columns=COLUMNS)
+
+
+def test_a_dataset_in_arrow_files_has_one_part(job: Path) -> None:
+    folder = job / "dataset"
+    rows = list(opened(job).rows())
+    Dataset.from_list(list(published_rows(folder))).save_to_disk(folder)
+    shutil.rmtree(folder / "data")
+    assert list(opened(job, part="data").rows()) == rows
+    with pytest.raises(InputError, match="no part 'consensus': there is data"):
+        opened(job, part="consensus")
+
+
 def test_a_stream_makes_the_examples_of_the_file_in_each_pass(job: Path, tmp_path: Path) -> None:
     source, given = opened(job), settings(tmp_path)
     make = maker(given)
@@ -202,12 +224,33 @@ def test_a_stream_makes_the_examples_of_the_file_in_each_pass(job: Path, tmp_pat
     assert sorted(map(key, passes[0])) == sorted(map(key, passes[1])) == sorted(map(key, written))
 
 
+def test_examples_are_kept_for_the_run_they_were_made_for(job: Path, tmp_path: Path) -> None:
+    source, given = opened(job), settings(tmp_path)
+
+    def forbidden(row: Any, tally: Any) -> Any:
+        raise AssertionError
+
+    first = training_set(source, maker(given), SCHEMA, given, BLANK)
+    again = training_set(source, forbidden, SCHEMA, given, BLANK)
+    assert list(again.dataset) == list(first.dataset)
+    assert again.tally() == first.tally()
+    other = replace(source, origin={**source.origin, "content": "other"})
+    for rows, told in ((other, given), (source, replace(given, max_length=99))):
+        with pytest.raises(AssertionError):
+            training_set(rows, forbidden, SCHEMA, told, BLANK)
+        training_set(source, maker(given), SCHEMA, given, BLANK)
+    path = given.out / "examples.arrow"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(AssertionError):
+        training_set(source, forbidden, SCHEMA, given, BLANK)
+
+
 def test_a_stream_counts_its_first_pass(job: Path, tmp_path: Path) -> None:
     source = opened(job)
     make = maker(settings(tmp_path))
     stream = ExampleStream(source, make, seed=0, buffer=4)
     examples = iter(stream)
-    counted = write_examples(source, make, SCHEMA, tmp_path / "examples.arrow")
+    counted = write_examples(source, make, SCHEMA, tmp_path / "examples.arrow", "")
     for _ in range(3 * counted.num_examples):
         next(examples)
     assert stream.tally == counted
@@ -220,7 +263,7 @@ def test_nothing_to_learn_from_is_an_error_with_its_reasons(tmp_path: Path) -> N
     source = opened(write_rows(tmp_path / "rows.parquet", rows))
     make = maker(settings(tmp_path))
     with pytest.raises(InputError, match=r"3 rows: no step to learn from \(2\), the separator"):
-        write_examples(source, make, SCHEMA, tmp_path / "x.arrow")
+        write_examples(source, make, SCHEMA, tmp_path / "x.arrow", "")
     assert not list(tmp_path.glob("x*"))
     with pytest.raises(InputError, match="nothing to learn from"):
         next(iter(ExampleStream(source, make, seed=0, buffer=2)))

@@ -1,7 +1,9 @@
 """Training from labels to a folder that loads: it learns, resumes, and counts what it left out."""
 
+import json
 import shutil
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,16 @@ from transformers import (
     AutoModelForTokenClassification,
     AutoTokenizer,
     TrainerCallback,
+    TrainingArguments,
 )
 
 from factory.errors import InputError
 from factory.scorers import open_scorer
+from factory.training.arguments import training_arguments
 from factory.training.layouts import Layout
 from factory.training.outcome import Trained, check_weights
 from factory.training.prm_file import read_prm_file
-from factory.training.processes import check_launch
+from factory.training.processes import check_launch, check_processes
 from factory.training.run_folder import check_folder, write_run
 from factory.training.settings import TrainSettings
 from factory.training.sources import open_source
@@ -277,6 +281,40 @@ def test_a_published_prm_goes_on_with_its_own_head(
     assert "auto_map" not in (base.out / "config.json").read_text()
 
 
+def test_the_other_processes_wait_for_the_examples_longer_than_half_an_hour(
+    base: TrainSettings,
+) -> None:
+    arguments = TrainingArguments(**training_arguments(base.with_schedule(None), None))
+    assert arguments.ddp_timeout_delta >= timedelta(hours=12)
+
+
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        ("config.json", {"model_type": "own", "auto_map": {"AutoConfig": "code.Own"}}),
+        (
+            "tokenizer_config.json",
+            {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["code.Own", None]}},
+        ),
+    ],
+)
+def test_the_code_of_a_checkpoint_is_not_run_and_nobody_is_asked(
+    base: TrainSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    file: str,
+    told: dict[str, Any],
+) -> None:
+    """Whoever is asked says yes."""
+    folder = Path(shutil.copytree(base.model, tmp_path / "own"))
+    (folder / file).write_text(json.dumps(told))
+    (folder / "code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Own: ...\n")
+    monkeypatch.setattr("builtins.input", lambda text: "y")
+    with pytest.raises(InputError, match="needs the code that comes with it, and training runs no"):
+        run(replace(base, model=str(folder)))
+    assert not (tmp_path / "ran").exists()
+
+
 def test_what_is_not_taken_over_is_told(base: TrainSettings, tmp_path: Path) -> None:
     folder = save_qwen_prm(tmp_path / "reward")
     config = (folder / "config.json").read_text()
@@ -362,6 +400,32 @@ def test_a_run_without_weights_keeps_its_checkpoints(base: TrainSettings) -> Non
         check_weights(base.out)
 
 
+@pytest.mark.parametrize("given", [{}, {"kind": "generative"}, {"lora_rank": 2}])
+def test_a_run_that_diverges_stops_before_the_step_and_keeps_its_checkpoints(
+    base: TrainSettings, tmp_path: Path, given: dict[str, Any]
+) -> None:
+    """Weights near 1e20 overflow in the second step, before which the first was saved."""
+    if given.get("kind") == "generative":
+        given = {**given, "data": write_rows(tmp_path / "chats.parquet", CHATS)}
+    base = replace(base, **given, learning_rate=1e20, save_steps=1)
+    with pytest.raises(
+        InputError, match=r"the run diverged, the .* of step 2 .* lower --learn"
+    ) as e:
+        run(base)
+    last = base.out / "checkpoints" / "checkpoint-1"
+    assert last.is_dir()
+    assert (f"from --model {last}" in str(e.value)) == (not base.lora_rank)
+    assert not (base.out / "model.safetensors").exists()
+
+
+def test_weights_that_the_last_step_made_infinite_are_not_saved(base: TrainSettings) -> None:
+    with pytest.raises(InputError, match=r"the trained weights .* are not finite"):
+        run(replace(base, learning_rate=1e39, max_steps=1))
+    assert {path.name for path in base.out.iterdir()} == {
+        *("checkpoints", "examples.arrow", "run.json")
+    }
+
+
 def test_a_launch_that_training_is_not_made_for_is_refused(
     base: TrainSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -370,6 +434,10 @@ def test_a_launch_that_training_is_not_made_for_is_refused(
         check_launch(8, has_adapters=False)
     check_launch(1, has_adapters=True)
     monkeypatch.setenv("WORLD_SIZE", "8")
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    with pytest.raises(InputError, match=r"8 processes by WORLD_SIZE, .* start by torchrun"):
+        run(base)
+    monkeypatch.setenv("LOCAL_RANK", "0")
     check_launch(8, has_adapters=True)
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     with pytest.raises(InputError, match="--fsdp_version 2"):
@@ -381,6 +449,16 @@ def test_a_launch_that_training_is_not_made_for_is_refused(
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     with pytest.raises(InputError, match="DeepSpeed is not supported"):
         check_launch(8, has_adapters=False)
+
+
+@pytest.mark.parametrize(("said", "found", "gpus_each"), [(8, 1, 1), (1, 8, 1), (1, 1, 8)])
+def test_processes_that_accelerate_counts_in_another_way_are_refused(
+    monkeypatch: pytest.MonkeyPatch, said: int, found: int, gpus_each: int
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", str(said))
+    check_processes(said, 1)
+    with pytest.raises(InputError, match=rf"says {said} .* finds {found} with {gpus_each} GPUs"):
+        check_processes(found, gpus_each)
 
 
 def test_a_run_on_the_cpu_takes_no_gpu(
@@ -415,7 +493,7 @@ def test_the_other_processes_may_come_when_the_main_one_has_begun_to_write(
     """As one that streams, and has passed the check of the folder when the other makes its own."""
     with pytest.raises(KeyboardInterrupt):
         run(replace(base, streaming=True), Interruption(1))
-    source = open_source(base.data, part="data", split="train", columns=COLUMNS)
+    source = open_source(base.data, part=None, split="train", columns=COLUMNS)
     with pytest.raises(InputError, match="unfinished run"):
         check_folder(base, source.origin)
     monkeypatch.setenv("RANK", "1")
@@ -446,7 +524,7 @@ def test_zero_usable_rows_are_an_error_before_a_model_is_loaded(
     [
         ({"batch_size": 12}, "no multiple of 8"),
         ({"max_length": 1_000}, "more than the 512 tokens"),
-        ({"model": "no/such/model"}, "no tokenizer in no/such/model"),
+        ({"model": "no/such/model"}, "no model in no/such/model"),
         ({"report_to": "paper"}, "--report-to paper is .* there are none, all"),
     ],
 )
@@ -473,6 +551,11 @@ def test_settings_that_do_not_fit_are_told(
         ({"weight_decay": float("inf")}, "--weight-decay inf"),
         ({"seed": -1}, "--seed -1 has to be from 0 to"),
         ({"lora_alpha": 4}, "--lora-alpha 4 does nothing without --lora-rank"),
+        (
+            {"soft_from": "value_means"},
+            "--soft-from value_means does nothing without --labels soft",
+        ),
+        ({"labels": "counts", "soft_from": "mc_scores"}, "--soft-from mc_scores does nothing"),
         ({"layout": "trl", "system": "hello"}, "--system hello does nothing for --layout trl"),
         ({"kind": "generative", "labels": "soft"}, "--labels soft does nothing for --kind gen"),
         ({"kind": "generative", "layout": "trl"}, "--layout trl does nothing for --kind gen"),
