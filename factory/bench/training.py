@@ -1,11 +1,12 @@
 """Which recipe to choose: the same small PRM trained on the same solutions, labelled differently.
 
 Every recipe labels the same sampled solutions by the same stored rollouts. A PRM is trained on its
-rows from the shipped backbone and measured on benchmarks made as the shipped ones are, but larger:
-the first error found (F1 of ProcessBench, best threshold on the family `word`), and best of 8. Two
+rows from the shipped backbone and measured on benchmarks made as the shipped ones are: the first
+error found (F1 of ProcessBench, best threshold on the family `word`), and best of 8. Two
 comparisons: all solutions whatever the labels cost, and as many solutions as a budget of tokens
-pays for. The learning rate follows from the number of solutions that are labelled, kept or not.
-Intervals are 95 %, of the mean over seeds: problems resampled, and the spread between seeds.
+pays for. Two worlds: a solver that is right half of the time, and a hotter one. The learning rate
+follows from the number of solutions that are labelled, kept or not. Intervals are 95 %, of the
+mean over seeds: problems resampled, and the spread between seeds.
 """
 
 import json
@@ -43,24 +44,46 @@ from factory.toy.benchmark_files import (
 )
 from factory.toy.prm import BACKBONE_DIR, FineTuning, fine_tuning, score_toy_prm, train_toy_prm
 
-BANK = BankOrder(
-    num_problems=2_000,
-    num_rollouts=MAX_ROLLOUTS,
-    seed=21,
-    levels=LEVELS,
-    solutions_per_problem=2,
-    temperature=TEMPERATURE,
-    num_samples=8,
-)
-"""Problems and solutions like those of the benchmarks, and none of theirs."""
-BENCHMARKS = BenchmarkOrder(
-    processbench_seed=54_000,
-    best_of_seed=55_000,
-    solutions_per_subset=400,
-    num_best_of_problems=300,
-)
-TOKEN_BUDGETS = (1_000_000,)
-SEEDS = (0, 1)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Where recipes are compared: solutions and benchmarks come from a solver of a temperature."""
+
+    name: str
+    """Of its report and its files."""
+    temperature: float
+    seeds: tuple[int, ...]
+    token_budgets: tuple[int, ...] = ()
+
+    @property
+    def bank(self) -> BankOrder:
+        """Problems and solutions like those of the benchmarks, and none of theirs."""
+        return BankOrder(
+            num_problems=2_000,
+            num_rollouts=MAX_ROLLOUTS,
+            seed=21,
+            levels=LEVELS,
+            solutions_per_problem=2,
+            temperature=self.temperature,
+            num_samples=8,
+        )
+
+    @property
+    def benchmarks(self) -> BenchmarkOrder:
+        """Like the shipped ones."""
+        return BenchmarkOrder(
+            processbench_seed=54_000,
+            best_of_seed=55_000,
+            solutions_per_subset=400,
+            num_best_of_problems=300,
+            temperature=self.temperature,
+        )
+
+
+MILD = World(name="training", temperature=1.2, seeds=(0, 1), token_budgets=(1_000_000,))
+"""Half of the solutions are right: what a PRM learnt of first errors tells recipes apart here."""
+HOT = World(name="training-hot", temperature=TEMPERATURE, seeds=(0,))
+"""As the shipped benchmarks: what a PRM is good for at best of 8 is told apart here."""
 ALL = "all solutions"
 NO_LABELS = "no labels"
 """The backbone with the head it comes with."""
@@ -94,14 +117,15 @@ class Run:
         return self.file.with_suffix(".scores")
 
 
-def measure(folder: Path, num_processes: int = 2) -> None:
-    """Labels, trains and scores; prints tables and writes `training.json` and `training.png`."""
-    trials, benchmarks = folder / "training", folder / "training-benchmarks"
+def measure(folder: Path, world: World, num_processes: int = 2) -> None:
+    """Labels, trains and scores; prints tables and writes a report and a picture of that name."""
+    trials, benchmarks = folder / world.name, folder / f"{world.name}-benchmarks"
     trials.mkdir(parents=True, exist_ok=True)
     if not (benchmarks / PROCESSBENCH.name).exists():  # written last
-        make_benchmarks(benchmarks, BENCHMARKS, hidden=benchmark_questions())
+        make_benchmarks(benchmarks, world.benchmarks, hidden=benchmark_questions())
     hidden = benchmark_questions() | benchmark_questions(benchmarks)
-    runs = list(_runs(_labelled(folder, hidden, num_processes), trials, benchmarks))
+    labelled = _labelled(folder, world, hidden, num_processes)
+    runs = list(_runs(world, labelled, trials, benchmarks))
     with ProcessPoolExecutor(num_processes, mp_context=get_context("spawn")) as pool:
         found = list(
             track(pool.map(_train_and_score, runs), description="training PRMs", total=len(runs))
@@ -109,16 +133,18 @@ def measure(folder: Path, num_processes: int = 2) -> None:
     rows = summarise([(asdict(run), scores) for run, scores in zip(runs, found, strict=True)])
     rows = _with_gains(rows, runs, found, benchmarks)
     print_table(rows)
-    write_report("training", _report(rows, found))
-    plot_training(rows, folder.parent / "training.png")
+    write_report(world.name, _report(rows, runs, found))
+    plot_training(rows, folder.parent / f"{world.name}.png")
 
 
 def _labelled(
-    folder: Path, hidden: frozenset[str], num_processes: int
+    folder: Path, world: World, hidden: frozenset[str], num_processes: int
 ) -> dict[str, list[LabelledRow]]:
     """Every recipe's rows of the same solutions, none of a problem that is in a benchmark."""
-    bank = collect(folder / "training-bank.json", BANK, num_processes)
-    criticisms = criticise(folder / "training-critics.json", bank, BANK.seed, num_processes)
+    order = world.bank
+    bank = collect(folder / f"{world.name}-bank.json", order, num_processes)
+    kept = folder / f"{world.name}-critics.json"
+    criticisms = criticise(kept, bank, order.seed, num_processes)
     pairs = [(s, c) for s, c in zip(bank, criticisms, strict=True) if s.question not in hidden]
     return {
         name: [recipe(solution, criticism) for solution, criticism in pairs]
@@ -126,16 +152,18 @@ def _labelled(
     }
 
 
-def _runs(labelled: dict[str, list[LabelledRow]], folder: Path, benchmarks: Path) -> Sequence[Run]:
+def _runs(
+    world: World, labelled: dict[str, list[LabelledRow]], folder: Path, benchmarks: Path
+) -> Sequence[Run]:
     runs = []
     run = partial(_run, folder=folder, benchmarks=benchmarks)
-    for seed in SEEDS:
+    for seed in world.seeds:
         runs.append(run(NO_LABELS, ALL, seed, ()))
         for name, rows in labelled.items():
             runs.append(run(name, ALL, seed, _shuffled(rows, seed)))
             if name == ORACLE:
                 continue
-            for budget in TOKEN_BUDGETS:
+            for budget in world.token_budgets:
                 paid = _paid_by(budget, _shuffled(rows, seed))
                 if len(paid) < len(rows):
                     runs.append(run(name, f"{budget:,} tokens", seed, paid))
@@ -249,10 +277,12 @@ def _silent(line: str) -> None:
     """A hundred trainings need not tell of themselves."""
 
 
-def _report(rows: Sequence[Summary], found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _report(
+    rows: Sequence[Summary], runs: Sequence[Run], found: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
     fixed = {m["method"]: m["accuracy"] for m in found[0]["best_of"]["methods"]}
     return {
-        "seeds": len(SEEDS),
+        "seeds": len({run.seed for run in runs}),
         "pass@1": fixed["pass@1"],
         "majority": fixed["majority"],
         "pass@8": fixed["pass@N"],

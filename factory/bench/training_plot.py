@@ -10,15 +10,16 @@ def print_table(rows: Sequence[Summary]) -> None:
     """By condition, best F1 first."""
     print(
         f"{'condition':<16}{'labels by':<30}{'solutions':>10}{'kept':>7}{'tokens':>12}"
-        f"{'first-error F1':>24}{'over hard, K = 8':>26}{'best of 8, product':>24}"
-        f"{'vote by product':>24}"
+        f"{'first-error F1':>24}{'over hard, K = 8':>26}{'best of 8, minimum':>24}"
+        f"{'vote by minimum':>24}{'over the majority':>26}"
     )
     for row in sorted(rows, key=lambda r: (r.condition, -r.first_error_f1.value)):
         print(
             f"{row.condition:<16}{row.recipe:<30}{row.num_solutions:>10.0f}{row.num_rows:>7.0f}"
             f"{row.num_tokens:>12,.0f}{_text(row.first_error_f1):>24}"
             f"{'' if row.f1_gain is None else _signed(row.f1_gain):>26}"
-            f"{_text(row.best_of_8['prm-product']):>24}{_text(row.best_of_8['vote-product']):>24}"
+            f"{_text(row.best_of_8['prm-min']):>24}{_text(row.best_of_8['vote-min']):>24}"
+            f"{_signed(row.gain_over_majority['vote-min']):>26}"
         )
 
 

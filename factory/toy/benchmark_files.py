@@ -16,6 +16,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,11 +105,15 @@ def balance(rows: Sequence[dict[str, Any]], num_per_subset: int) -> list[dict[st
 
 
 def sample_solutions(
-    sampler: Sampler, problems: Sequence[ToyProblem], num_solutions: int, seed: int
+    sampler: Sampler,
+    problems: Sequence[ToyProblem],
+    num_solutions: int,
+    seed: int,
+    temperature: float = TEMPERATURE,
 ) -> Iterator[list[tuple[str, ...]]]:
     """For every problem what the model writes, as steps."""
     prompts = [prompt_of(problem) for problem in problems for _ in range(num_solutions)]
-    completions = iter(sampler(prompts, TEMPERATURE, seed * 1000))
+    completions = iter(sampler(prompts, temperature, seed * 1000))
     for _ in problems:
         yield [_steps(next(completions).text) for _ in range(num_solutions)]
 
@@ -135,6 +140,7 @@ class BenchmarkOrder:
     best_of_seed: int = 52_000
     solutions_per_subset: int = 140
     num_best_of_problems: int = 500
+    temperature: float = TEMPERATURE
 
 
 def make_benchmarks(out: Path, order: BenchmarkOrder, hidden: frozenset[str] = frozenset()) -> None:
@@ -146,10 +152,11 @@ def make_benchmarks(out: Path, order: BenchmarkOrder, hidden: frozenset[str] = f
     others = make_problems(12 * order.solutions_per_subset, order.processbench_seed, LEVELS)
     others = [problem for problem in others if problem.question not in known]
     sampler = load_sampler(MODEL_DIR)
-    solutions = sample_solutions(sampler, best_of, NUM_SOLUTIONS, order.best_of_seed)
+    sample = partial(sample_solutions, sampler, temperature=order.temperature)
+    solutions = sample(best_of, NUM_SOLUTIONS, order.best_of_seed)
     pairs = zip(best_of, solutions, strict=True)
     _write(out / BEST_OF_8.name, [best_of_row(problem, written) for problem, written in pairs])
-    single = sample_solutions(sampler, others, 1, order.processbench_seed)
+    single = sample(others, 1, order.processbench_seed)
     rows = [processbench_row(p, written[0]) for p, written in zip(others, single, strict=True)]
     _write(out / PROCESSBENCH.name, balance(rows, order.solutions_per_subset))
 
