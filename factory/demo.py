@@ -78,7 +78,7 @@ def _silent(line: str) -> None:
 
 
 def print_toy_prm(console: Console, report: Mapping[str, Any]) -> None:
-    """First-error F1 and best of 8 by the product of step scores, beside what needs no PRM."""
+    """First-error F1 and best of 8 by the least step score, beside what needs no PRM."""
     bench, best = report["processbench"], report["best_of"]
     methods = {m["method"]: m for m in best["methods"]}
 
@@ -95,8 +95,8 @@ def print_toy_prm(console: Console, report: Mapping[str, Any]) -> None:
         f"{f1['num']:,} solutions of held-out problems\n"
         f"[bold]best of 8[/]    one at random  {share('pass@1')}\n"
         f"             majority       {share('majority')}\n"
-        f"             highest score  {share('prm-product')}\n"
-        f"             vote by score  {share('vote-product')}\n"
+        f"             highest score  {share('prm-min')}\n"
+        f"             vote by score  {share('vote-min')}\n"
         f"             never wrong    {share('pass@N')}, on {best['num_problems']:,} problems"
     )
 
