@@ -46,13 +46,15 @@ def _scale() -> None:
 
 
 def _training() -> None:
-    from factory.bench.training import MILD, measure
+    from factory.bench.training import measure
+    from factory.bench.training_worlds import MILD
 
     measure(SCRATCH, MILD)
 
 
 def _training_hot() -> None:
-    from factory.bench.training import HOT, measure
+    from factory.bench.training import measure
+    from factory.bench.training_worlds import HOT
 
     measure(SCRATCH, HOT)
 

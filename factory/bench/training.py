@@ -25,65 +25,23 @@ from typing import Any
 
 from rich.progress import track
 
-from factory.bench.bank import BankOrder, collect
+from factory.bench.bank import collect
 from factory.bench.critics import criticise
 from factory.bench.report import write_report
 from factory.bench.training_pairs import difference, resampled
-from factory.bench.training_plot import plot_training, print_table
-from factory.bench.training_rows import MAX_ROLLOUTS, ORACLE, LabelledRow, recipes
+from factory.bench.training_plot import plot_best_of_8, plot_first_errors, print_table
+from factory.bench.training_rows import ORACLE, LabelledRow, recipes
 from factory.bench.training_scores import Mean, Summary, summarise
+from factory.bench.training_worlds import World
 from factory.evaluation.run import REPORT_FILE
 from factory.toy.benchmark_files import (
     BEST_OF_8,
-    LEVELS,
     PROCESSBENCH,
-    TEMPERATURE,
-    BenchmarkOrder,
     benchmark_questions,
     make_benchmarks,
 )
 from factory.toy.prm import BACKBONE_DIR, FineTuning, fine_tuning, score_toy_prm, train_toy_prm
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class World:
-    """Where recipes are compared: solutions and benchmarks come from a solver of a temperature."""
-
-    name: str
-    """Of its report and its files."""
-    temperature: float
-    seeds: tuple[int, ...]
-    token_budgets: tuple[int, ...] = ()
-
-    @property
-    def bank(self) -> BankOrder:
-        """Problems and solutions like those of the benchmarks, and none of theirs."""
-        return BankOrder(
-            num_problems=2_000,
-            num_rollouts=MAX_ROLLOUTS,
-            seed=21,
-            levels=LEVELS,
-            solutions_per_problem=2,
-            temperature=self.temperature,
-            num_samples=8,
-        )
-
-    @property
-    def benchmarks(self) -> BenchmarkOrder:
-        """Like the shipped ones."""
-        return BenchmarkOrder(
-            processbench_seed=54_000,
-            best_of_seed=55_000,
-            solutions_per_subset=400,
-            num_best_of_problems=300,
-            temperature=self.temperature,
-        )
-
-
-MILD = World(name="training", temperature=1.2, seeds=(0, 1), token_budgets=(1_000_000,))
-"""Half of the solutions are right: what a PRM learnt of first errors tells recipes apart here."""
-HOT = World(name="training-hot", temperature=TEMPERATURE, seeds=(0,))
-"""As the shipped benchmarks: what a PRM is good for at best of 8 is told apart here."""
 ALL = "all solutions"
 NO_LABELS = "no labels"
 """The backbone with the head it comes with."""
@@ -118,7 +76,7 @@ class Run:
 
 
 def measure(folder: Path, world: World, num_processes: int = 2) -> None:
-    """Labels, trains and scores; prints tables and writes a report and a picture of that name."""
+    """Labels, trains and scores; prints tables and writes a report and pictures of that name."""
     trials, benchmarks = folder / world.name, folder / f"{world.name}-benchmarks"
     trials.mkdir(parents=True, exist_ok=True)
     if not (benchmarks / PROCESSBENCH.name).exists():  # written last
@@ -133,8 +91,11 @@ def measure(folder: Path, world: World, num_processes: int = 2) -> None:
     rows = summarise([(asdict(run), scores) for run, scores in zip(runs, found, strict=True)])
     rows = _with_gains(rows, runs, found, benchmarks)
     print_table(rows)
-    write_report(world.name, _report(rows, runs, found))
-    plot_training(rows, folder.parent / f"{world.name}.png")
+    report = _report(rows, runs, found)
+    write_report(world.name, report)
+    plot_first_errors(rows, folder.parent / f"{world.name}.png")
+    majority = report["majority"]["value"]
+    plot_best_of_8(rows, folder.parent / f"{world.name}-best-of-8.png", majority)
 
 
 def _labelled(
