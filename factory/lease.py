@@ -20,10 +20,14 @@ from typing import Self
 
 from factory.ending import Ending
 from factory.errors import InputError
-from schemas.files import read_bytes, remove, write_atomically
+from schemas.files import is_local, read_bytes, remove, write_atomically
 from workers.process import started
 
 LEASE = "lease.json"
+
+
+class FolderLost(InputError):
+    """The folder is not this run's any more: nothing more is to be written there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +73,8 @@ class Lease:
         self._say = say
         self._patience = patience
         self._mine = _this_process()
+        self._device: int | None = None
+        """Of a local folder: another one once the file system that it was on is gone."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
@@ -76,6 +82,7 @@ class Lease:
         if (other := read_holder(self._path)) is not None:
             self._wait_for(other)
         self._write()
+        self._device = _device(self._folder)
         time.sleep(self._patience.settle_s)
         if not self._is_ours():
             raise self._taken()
@@ -130,10 +137,22 @@ class Lease:
         found = read_holder(self._path)
         return found is not None and found.token == self._mine.token
 
-    def _taken(self) -> InputError:
+    def _taken(self) -> FolderLost:
         found = read_holder(self._path)
         who = f"process {found.pid} on {found.host}" if found else "somebody"
-        return InputError(f"{self._folder} was taken over by {who}: this run ends")
+        return FolderLost(f"{self._folder} was taken over by {who}: this run ends")
+
+    def _look(self) -> None:
+        """Raises FolderLost where the folder is another run's or on another file system, OSError
+        where it is away."""
+        if _device(self._folder) != self._device:
+            raise FolderLost(
+                f"{self._folder} is on another file system than when this run began: mount that "
+                "one again and run the same command to go on"
+            )
+        found = read_holder(self._path)
+        if found is not None and found.token != self._mine.token:
+            raise self._taken()
 
     def _keep(self) -> None:
         """Refreshes until told to stop; storage may be away for a while, but not for longer than
@@ -141,12 +160,12 @@ class Lease:
         last_s = time.monotonic()
         while not self._stop.wait(self._patience.refresh_s):
             try:
-                found = read_holder(self._path)
-                if found is not None and found.token != self._mine.token:
-                    self._ending.fail(self._taken())
-                    return
+                self._look()
                 self._write()
                 last_s = time.monotonic()
+            except FolderLost as lost:
+                self._ending.fail(lost)
+                return
             except Exception as error:  # each store's client raises errors of its own
                 if time.monotonic() - last_s > self._patience.stale_s:
                     self._ending.fail(error)
@@ -159,6 +178,11 @@ def read_holder(path: Path) -> Holder | None:
         return Holder(**json.loads(read_bytes(path)))
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
         return None
+
+
+def _device(folder: Path) -> int | None:
+    """Of a local folder; raises OSError where it is not there."""
+    return os.stat(folder).st_dev if is_local(folder) else None
 
 
 def _this_process() -> Holder:

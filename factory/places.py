@@ -24,7 +24,7 @@ def check_out(text: str) -> None:
             "dashboards show: set it in the environment, on a cluster in that of its nodes"
         )
     scheme, is_url, _ = text.partition("://")
-    if is_url and scheme.split("::")[-1] not in LOCAL + OBJECT_STORES:
+    if is_url and scheme not in LOCAL + OBJECT_STORES:
         raise InputError(
             f"--out {text}: over {scheme}:// a file that is being written has its name already, "
             "and a killed job would leave half of it there: give a folder, or the URL of a bucket "

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from factory.ending import Ending
+from factory.lease import FolderLost
 from factory.watching.events import LOG_FILE, event, listen, logging_to, unlisten
 from factory.watching.export import Exporter, RayMeter
 from factory.watching.reader import StageReader, StageReading
@@ -176,6 +177,8 @@ class Seen:
         self._status = replace(self._status, stages=(*self._status.stages[:-1], stage))
 
     def _write(self) -> None:
+        if isinstance(self._ending.cause_of(None), FolderLost):
+            return
         self._status = replace(self._status, updated=time.time())
         with suppress(OSError):
             write_status(self._folder, self._status)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import asdict, replace
@@ -12,7 +13,7 @@ import pytest
 
 from factory.ending import Ending
 from factory.errors import InputError
-from factory.lease import LEASE, Holder, Lease, Patience, read_holder
+from factory.lease import LEASE, FolderLost, Holder, Lease, Patience, read_holder
 from schemas.files import place, write_atomically
 
 QUICK = Patience(refresh_s=0.1, stale_s=0.6, settle_s=0.01)
@@ -98,6 +99,40 @@ def test_a_run_whose_lease_is_taken_ends_and_leaves_the_new_one(
     with pytest.raises(InputError, match="was taken over by process 1 on node-7"):
         run()
     assert read_holder(folder / LEASE) == ELSEWHERE
+
+
+def test_a_run_whose_file_system_goes_writes_nothing_in_its_place(tmp_path: Path) -> None:
+    mounted, beside, seen_as = Path("/dev/shm"), tmp_path / "beside", tmp_path / "mount"
+    if not mounted.is_dir() or mounted.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("needs a second file system")
+    beside.mkdir()
+    ending = Ending()
+
+    def run(folder: Path) -> None:
+        seen_as.symlink_to(folder)
+        with ending.watched(), Lease(seen_as, ending, patience=QUICK):
+            seen_as.unlink()
+            seen_as.symlink_to(beside)
+            time.sleep(20)
+
+    with (
+        tempfile.TemporaryDirectory(dir=mounted) as folder,
+        pytest.raises(FolderLost, match="on another file system than when this run began"),
+    ):
+        run(Path(folder))
+    assert list(beside.iterdir()) == []
+
+
+def test_a_folder_that_is_away_for_a_while_is_not_made_anew(tmp_path: Path) -> None:
+    folder, aside = tmp_path / "run", tmp_path / "aside"
+    ending = Ending()
+    with ending.watched(), Lease(folder, ending, patience=QUICK):
+        folder.rename(aside)
+        time.sleep(3 * QUICK.refresh_s)
+        assert not folder.exists()
+        aside.rename(folder)
+        time.sleep(3 * QUICK.refresh_s)
+        assert read_holder(folder / LEASE) is not None
 
 
 def test_a_lease_is_refreshed_while_its_run_lives(tmp_path: Path) -> None:

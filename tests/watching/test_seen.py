@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from factory.ending import Ending
+from factory.lease import FolderLost
 from factory.recipes import load_recipe
 from factory.watching.events import event
 from factory.watching.seen import job_seen
 from factory.watching.stage_run import StageRun, unwatched
 from factory.watching.status import State
-from factory.watching.status_file import read_status
+from factory.watching.status_file import STATUS_FILE, read_status
 from schemas.files import place, read_bytes
 from tests.factory.builders import manifest_of
 
@@ -40,6 +41,21 @@ def test_shards_are_counted_over_runs_and_every_run_is_in_the_log(folder: Path) 
     lines = [json.loads(line) for line in read_bytes(folder / "log.jsonl").splitlines()]
     run = ["job started", "sealed before", "shard sealed", "shard sealed", "pushed", "job done"]
     assert [line["event"] for line in lines] == 2 * run
+
+
+def test_a_run_that_lost_its_folder_leaves_the_next_ones_status(folder: Path) -> None:
+    lost, written = Ending(), []
+
+    def run() -> None:
+        with lost.watched(), job_seen(folder, MANIFEST, unwatched, lost):
+            with job_seen(folder, MANIFEST, unwatched, Ending()):
+                pass
+            written.append(read_bytes(folder / STATUS_FILE))
+            lost.fail(FolderLost("taken over"))
+
+    with pytest.raises(FolderLost):
+        run()
+    assert [read_bytes(folder / STATUS_FILE)] == written
 
 
 def test_a_store_that_cannot_be_written_ends_nothing(bucket: str) -> None:
