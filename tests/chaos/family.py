@@ -1,8 +1,10 @@
 """The processes of a run: all that descend from this one, whoever started them and died since."""
 
 import ctypes
+import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -109,16 +111,30 @@ def wait_until_gone(processes: list[psutil.Process], timeout_s: float) -> list[p
 
 
 def shared_memory_left(before: set[str]) -> list[str]:
-    """Files in /dev/shm that were not there before and that no process holds open."""
-    new = {str(f) for f in Path("/dev/shm").iterdir()} - before
-    return sorted(new - _held()) if new else []
+    """Files in /dev/shm that were not there before and that no process holds."""
+    new = {str(f): f for f in Path("/dev/shm").iterdir() if str(f) not in before}
+    if not new:
+        return []
+    held = set().union(*map(_held, psutil.process_iter()))
+    return sorted(name for name, file in new.items() if _identity(file) not in held)
 
 
-def _held() -> set[str]:
+def _held(process: psutil.Process) -> set[tuple[int, int]]:
+    """Files it has mapped or open, by device and inode: a semaphore's name when it was mapped is
+    not the one that it is found by."""
     held = set()
-    for process in psutil.process_iter():
-        try:
-            held |= {m.path for m in process.memory_maps()} | {f.path for f in process.open_files()}
-        except (psutil.Error, OSError):
-            continue
+    with suppress(OSError):
+        for line in Path(f"/proc/{process.pid}/maps").read_text().splitlines():
+            device, inode = line.split()[3:5]
+            held.add((os.makedev(*(int(part, 16) for part in device.split(":"))), int(inode)))
+        opened = map(_identity, Path(f"/proc/{process.pid}/fd").iterdir())
+        held |= {file for file in opened if file is not None}
     return held
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
