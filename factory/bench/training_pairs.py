@@ -9,12 +9,10 @@ import numpy as np
 from factory.bench.training_scores import Z_95, Mean
 from factory.evaluation.parts import ProcessBenchPart
 from factory.evaluation.processbench import choose_threshold, resampled_f1
-from factory.evaluation.progress import SCORES_FILE
+from factory.evaluation.progress import kept_scores
 from factory.evaluation.resampling import Array
 from factory.evaluation.run import read_parts
 from factory.evaluation.settings import EvalSettings, toy_inputs
-from factory.scorers.scorer import SolutionText
-from factory.toy.benchmark_files import read_rows
 from factory.toy.prm import SUBSET
 
 
@@ -27,10 +25,7 @@ def resampled(folders: Sequence[Path], benchmarks: Path) -> list[Array]:
     [bench] = [part for part in parts if isinstance(part, ProcessBenchPart)]
     found = []
     for folder in folders:
-        scores = {
-            SolutionText(problem=row["problem"], steps=tuple(row["steps"])): row["scores"]
-            for row in read_rows(folder / SCORES_FILE)
-        }
+        scores = kept_scores(folder)
         judged = bench.judged([scores[text] for text in bench.texts()])
         found.append(resampled_f1(judged, choose_threshold(judged, subset=SUBSET)))
     return found

@@ -55,7 +55,7 @@ def plot_best_of_8(rows: Sequence[Summary], path: Path, majority: float) -> None
             Panel(title, "accuracy at best of 8", [(row, row.best_of_8[name]) for row in rows])
             for name, title in (
                 ("prm-min", "highest least step score"),
-                ("vote-min", "vote weighted by least step score"),
+                ("vote-min", "vote by least step score"),
             )
         ],
         path,

@@ -82,6 +82,15 @@ def end(out: Path) -> None:
     (out / UNFINISHED_FILE).unlink(missing_ok=True)
 
 
+def kept_scores(out: Path) -> dict[SolutionText, list[float]]:
+    """Of an evaluation that is done; NaN for what could not be scored."""
+    with (out / SCORES_FILE).open("rb") as file:
+        lines = [(json.loads(line), _scores_in(line)) for line in file]
+    return {
+        SolutionText(problem=row["problem"], steps=tuple(row["steps"])): own for row, own in lines
+    }
+
+
 def _lines(texts: Sequence[SolutionText], scores: Scores) -> Iterable[str]:
     for text, own in zip(texts, scores, strict=True):
         values = {**asdict(text), "scores": [None if isnan(s) else s for s in own]}

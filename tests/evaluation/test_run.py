@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from io import StringIO
-from math import nan
+from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from factory.cli.commands import app
 from factory.errors import InputError
 from factory.evaluation.benchmarks import answer_classes
+from factory.evaluation.progress import kept_scores
 from factory.evaluation.run import SCORED_TOGETHER, evaluate, read_parts
 from factory.evaluation.settings import EvalInputs, EvalSettings
 from factory.relabel import relabel
@@ -265,6 +266,9 @@ def test_what_a_model_does_not_score_is_right_nowhere_and_that_is_said(tmp_path:
         assert line in text
     [line, *_] = (tmp_path / "out" / "scores.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(line)["scores"] == [None, None, None]
+    kept = kept_scores(tmp_path / "out")
+    assert len(kept) == 10
+    assert sum(not any(map(isnan, scores)) for scores in kept.values()) == 1
 
 
 def test_a_model_that_scores_nothing_is_refused(tmp_path: Path) -> None:
