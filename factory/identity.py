@@ -149,6 +149,11 @@ def pins_in(folder: Path) -> Pins:
     return stored_pins(manifest, job_in(folder))
 
 
+def evidence_pins(folder: Path) -> Pins:
+    """Of the models that made a folder's evidence: a teacher judges it, and may be another one."""
+    return {role: pin for role, pin in pins_in(folder).items() if role != "teacher"}
+
+
 def job_in(folder: Path) -> Job | None:
     """The job of a folder as it was run, `None` where there is none that can be read."""
     with suppress(FileNotFoundError, NotADirectoryError, ValueError):

@@ -27,7 +27,7 @@ LEASE = "lease.json"
 
 
 class FolderLost(InputError):
-    """The folder is not this run's any more: nothing more is to be written there."""
+    """The folder is not this run's any more, and what it holds not this run's to say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

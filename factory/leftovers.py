@@ -15,24 +15,30 @@ from workers.scratch import remove_abandoned
 
 PATIENCE_S = 20.0
 """With workers that are still ending; what those leave that take longer, the next engine clears."""
-ANSWER_TIMEOUT_S = 30.0
+ANSWER_TIMEOUT_S = 60.0
+"""For a count of the workers."""
+CLEAR_TIMEOUT_S = 50.0
+"""For the nodes, waiting included."""
 LAST_PATIENCE_S = 5.0
-"""With all of it, after an error."""
+"""With all of it, after an error: nothing may still ask Ray when it is shut down."""
 POLL_S = 0.1
 
 
 @contextmanager
 def nodes_cleared(
-    workers: Callable[[], Iterable[Process]], last_patience_s: float = LAST_PATIENCE_S
+    workers: Callable[[float], Iterable[Process]], last_patience_s: float = LAST_PATIENCE_S
 ) -> Iterator[None]:
-    """Clears them when the block is left, in which these were the workers.
+    """Clears them when the block is left, in which these were the workers; who asks for them says
+    how many seconds that may take.
 
     Where an error ends the block, nothing that goes wrong here hides it, nor holds it up for long.
     """
 
     def clear(stop: threading.Event) -> None:
         with suppress(Exception):
-            clear_nodes(workers())
+            found = workers(0.2 * last_patience_s)
+            if not stop.is_set():
+                clear_nodes(found, timeout_s=0.7 * last_patience_s)
 
     try:
         yield
@@ -40,10 +46,10 @@ def nodes_cleared(
         with beside("leftovers", clear, patience_s=last_patience_s):
             pass
         raise
-    clear_nodes(workers())
+    clear_nodes(workers(ANSWER_TIMEOUT_S))
 
 
-def clear_nodes(workers: Iterable[Process]) -> None:
+def clear_nodes(workers: Iterable[Process], timeout_s: float = CLEAR_TIMEOUT_S) -> None:
     """On every node that is alive, once those of these workers that ran there are gone.
 
     What cannot be done in time is left: it is no reason to hold up a job.
@@ -51,11 +57,13 @@ def clear_nodes(workers: Iterable[Process]) -> None:
     import ray
 
     workers = list(workers)
+    patience_s = min(PATIENCE_S, 0.8 * timeout_s)
     cleared = [
-        call_on(node.node_id, clear_after, [w for w in workers if w.node_id == node.node_id])
+        call_on(node.node_id, clear_after, theirs, patience_s)
         for node in cluster_nodes()
+        for theirs in [[w for w in workers if w.node_id == node.node_id]]
     ]
-    ray.wait(cleared, num_returns=len(cleared), timeout=PATIENCE_S + ANSWER_TIMEOUT_S)
+    ray.wait(cleared, num_returns=len(cleared), timeout=timeout_s)
 
 
 def clear_after(workers: list[Process], patience_s: float = PATIENCE_S) -> None:

@@ -11,6 +11,7 @@ from factory.core.recipe import Recipe
 from factory.ending import Ending, sigterm_ends
 from factory.identity import (
     check_folder,
+    evidence_pins,
     job_manifest,
     other_engine,
     pins_in,
@@ -71,7 +72,7 @@ def label(
     check_roles(job, recipe)
     check_models(job, recipe)
     folder = JobFolder(path=absolute(out))
-    stored = {} if evidence_of is None else pins_in(evidence_of)
+    stored = {} if evidence_of is None else evidence_pins(evidence_of)
     pins = pins_of(job, recipe, {**stored, **pins_in(folder.path)})
     manifest = job_manifest(job, recipe, pins)
     check_folder(folder.path, manifest)

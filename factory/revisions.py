@@ -99,8 +99,13 @@ def hub_revision(model: str, cache_dir: str | None = None, branch: str = "main")
         except Exception:  # the HTTP client's own, which changes; the engine will say what is wrong
             pass
     folder = Path(cache_dir or constants.HF_HUB_CACHE)
-    ref = folder / repo_folder_name(repo_id=model, repo_type="model") / "refs" / branch
-    return ref.read_text(encoding="utf-8").strip() if ref.is_file() else None
+    repository = folder / repo_folder_name(repo_id=model, repo_type="model")
+    ref = repository / "refs" / branch
+    if ref.is_file():
+        return ref.read_text(encoding="utf-8").strip()
+    # engines that were told a commit leave no ref: of a branch nobody named it is the only one
+    commits = [path.name for path in repository.glob("snapshots/*") if _is_commit(path.name)]
+    return commits[0] if branch == "main" and len(commits) == 1 else None
 
 
 def stored_pins(manifest: Manifest, job: Job | None) -> Pins:
@@ -150,9 +155,10 @@ def unpinned(job: Job, pins: Pins) -> Iterator[str]:
     """Lines for a person about models of which engines may load different commits."""
     for role, pin in pins.items():
         section = getattr(job, role)
-        if Path(pin.model).is_dir() or (pin.revision and _takes_commits(section)):
-            continue
         branch = section.engine_args.get("revision", "main")
+        is_told = pin.revision and (_takes_commits(section) or branch == pin.revision)
+        if Path(pin.model).is_dir() or is_told:
+            continue
         yield (
             f"{role}.model {pin.model} is not pinned to a commit: each engine loads what it finds "
             f"as {branch!r} when it starts; 'revision' among engine_args names one"

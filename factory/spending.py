@@ -16,7 +16,7 @@ from typing import Any
 from factory.stage_folder import StageFolder
 from factory.watching.reader import StageReader, StageReading
 from factory.watching.stage_run import StageRun
-from schemas.files import listed, make_folder, read_bytes, write_atomically
+from schemas.files import is_local, listed, make_folder, read_bytes, write_atomically
 from workers.beside import beside
 from workers.tally import WorkerCounts, engine_summary, sum_counts
 
@@ -71,7 +71,8 @@ def spending(
             yield
     except BaseException:
         with suppress(Exception):
-            keep(workers(LAST_ANSWER_S))
+            if not is_local(stage.costs) or stage.costs.is_dir():  # else its mount is gone
+                keep(workers(LAST_ANSWER_S))
         raise
     keep(workers(ANSWER_TIMEOUT_S))
 

@@ -93,5 +93,5 @@ def _is_code(name: str, value: Any) -> bool:
         case "model" | "spec_model":  # a draft's; vLLM imports a name like module.Class
             return isinstance(value, str) and "." in value and "/" not in value
         case "load_format":
-            return value in LOADERS
+            return str(value).lower() in LOADERS  # as vLLM reads it
     return name in CODE_ARGS

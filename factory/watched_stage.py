@@ -80,12 +80,12 @@ def _by_worker(tally: Any, timeout_s: float) -> dict[str, WorkerCounts]:
     return workers
 
 
-def _processes(tally: Any) -> list[Process]:
+def _processes(tally: Any, timeout_s: float) -> list[Process]:
     """Of all workers; none where the tally is lost."""
     import ray
 
     with suppress(ray.exceptions.RayError):
-        counts = _by_worker(tally, ANSWER_TIMEOUT_S).values()
+        counts = _by_worker(tally, timeout_s).values()
         return [process for worker in counts if (process := worker.process) is not None]
     return []
 

@@ -98,8 +98,9 @@ class BackgroundPush:
         return self._state
 
     def _is_too_silent(self, *, since_s: float) -> bool:
-        silent_s = time.monotonic() - max(self._heard_s, since_s)
-        is_too_silent = silent_s > self._rhythm.longest_silence_s(self._uploading_bytes)
+        limit_s = self._rhythm.longest_silence_s(self._uploading_bytes)
+        silent_s = time.monotonic() - max(self._heard_s, since_s)  # after the limit it may lift
+        is_too_silent = silent_s > limit_s
         if is_too_silent:
             self._give_up(f"the push was silent for {silent_s / 60:.0f} min")
         return is_too_silent

@@ -60,8 +60,7 @@ def check_out(out: str) -> None:
     """Raises InputError for a folder that would mean another one on each node, and for what is no
     place to write to anywhere."""
     places.check_out(out)
-    chain, _, rest = out.rpartition("://")
-    scheme = chain.split("::")[-1]
+    scheme, _, rest = out.rpartition("://")
     if scheme == "memory" or (scheme in ("file", "local") and not rest.startswith("/")):
         raise InputError(
             f"--out {out}: on a cluster that is another place in every process: give a folder all "

@@ -83,27 +83,48 @@ def test_a_worker_is_there_until_its_last_thread_has_ended() -> None:
     assert process.wait() is not None
 
 
-def lost() -> list[Process]:
+def lost(timeout_s: float) -> list[Process]:
     raise ConnectionError("the cluster is gone")
 
 
-def hanging() -> list[Process]:
+def hanging(timeout_s: float) -> list[Process]:
     threading.Event().wait()
     return []
 
 
 @pytest.mark.parametrize("workers", [lost, hanging])
 def test_an_error_is_neither_hidden_nor_held_up_by_a_cluster_that_is_lost(
-    workers: Callable[[], list[Process]],
+    workers: Callable[[float], list[Process]],
 ) -> None:
     with pytest.raises(ValueError, match="broken"), nodes_cleared(workers, last_patience_s=0.1):
         raise ValueError("broken")
 
 
+def test_after_an_error_nothing_asks_the_cluster_when_the_block_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ray ends a process that still waits for it after its shutdown."""
+    asked: list[tuple[str, float]] = []
+
+    def workers(timeout_s: float) -> list[Process]:
+        asked.append(("workers", timeout_s))
+        return []
+
+    def wait(nodes: object, *, num_returns: int, timeout: float) -> None:
+        asked.append(("nodes", timeout))
+
+    monkeypatch.setattr("factory.leftovers.cluster_nodes", list)
+    monkeypatch.setattr("ray.wait", wait)
+    with pytest.raises(ValueError, match="broken"), nodes_cleared(workers, last_patience_s=2.0):
+        raise ValueError("broken")
+    assert [what for what, _ in asked] == ["workers", "nodes"]
+    assert sum(timeout_s for _, timeout_s in asked) < 2.0
+
+
 def test_ctrl_c_while_nodes_are_cleared_ends_that() -> None:
-    def interrupted() -> list[Process]:
+    def interrupted(timeout_s: float) -> list[Process]:
         os.kill(os.getpid(), signal.SIGINT)
-        return hanging()
+        return hanging(timeout_s)
 
     with pytest.raises(KeyboardInterrupt), nodes_cleared(interrupted, last_patience_s=20):
         raise ValueError("broken")

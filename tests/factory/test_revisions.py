@@ -10,7 +10,7 @@ import pytest
 
 from factory.demo import toy_job
 from factory.errors import InputError
-from factory.identity import job_manifest
+from factory.identity import evidence_pins, job_manifest
 from factory.intake import checked_intake
 from factory.job import Job
 from factory.job_folder import JobFolder
@@ -116,6 +116,33 @@ def test_a_model_without_a_commit_is_said_and_may_be_used(cache: Path) -> None:
     move(cache, NOW)
     assert pins_of(job, RECIPE, pins) == pins  # its digest says so, also when it is known later
     assert list(unpinned(job, pins_of(job, RECIPE, {}))) == []
+
+
+def test_offline_the_only_commit_that_engines_left_is_main(cache: Path) -> None:
+    """Engines that are told a commit write no ref."""
+    move(cache, None)
+    snapshots = cache / "models--org--name" / "snapshots"
+    (snapshots / THEN).mkdir(parents=True)
+    assert told(on_hub()) == {"revision": THEN}
+    assert told(on_hub(revision="v3")) == {"revision": "v3"}
+    (snapshots / NOW).mkdir()
+    hub_revision.cache_clear()
+    assert told(on_hub()) == {}
+
+
+def test_a_commit_that_the_job_names_is_one_whatever_vllm_looks_up_elsewhere() -> None:
+    job = on_hub(revision=NOW, hf_config_path="org/config")
+    assert list(unpinned(job, pins_of(job, RECIPE, {}))) == []
+    job = on_hub(revision="v2", hf_config_path="org/config")
+    assert len(list(unpinned(job, pins_of(job, RECIPE, {})))) == 1
+
+
+def test_a_teacher_is_not_taken_over_with_the_evidence_it_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pins = {role: Pin(model="org/name", revision=THEN) for role in ("generator", "teacher")}
+    monkeypatch.setattr("factory.identity.pins_in", lambda folder: pins)
+    assert list(evidence_pins(tmp_path)) == ["generator"]
 
 
 def test_the_commit_of_another_model_is_none_of_ours(cache: Path) -> None:

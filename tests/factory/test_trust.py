@@ -38,6 +38,7 @@ RUNS_CODE = {
     "and by its method": asking(spec_method="custom_class"),
     "a cache by name": asking(ec_manager_config={"encoder_cache_manager_cls": "mine.Cache"}),
     "pickles": asking(load_format="ipc_cache"),
+    "pickles in capitals": asking(load_format="IPC_CACHE"),
     "a class by name": asking(worker_extension_cls="os.path"),
     "classes by name": asking(logits_processors=["mine:Processor"]),
     "a file of Python": asking(reasoning_parser_plugin="/tmp/x.py"),
