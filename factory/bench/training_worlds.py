@@ -44,5 +44,5 @@ class World:
 
 MILD = World(name="training", temperature=1.2, seeds=(0, 1), token_budgets=(1_000_000,))
 """Half of the solutions are right: what a PRM learnt of first errors tells recipes apart here."""
-HOT = World(name="training-hot", temperature=TEMPERATURE, seeds=(0,))
+HOT = World(name="training-hot", temperature=TEMPERATURE, seeds=(0, 1))
 """As the shipped benchmarks: what a PRM is good for at best of 8 is told apart here."""
