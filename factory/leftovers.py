@@ -19,7 +19,7 @@ ANSWER_TIMEOUT_S = 60.0
 """For a count of the workers."""
 CLEAR_TIMEOUT_S = 50.0
 """For the nodes, waiting included."""
-LAST_PATIENCE_S = 5.0
+LAST_PATIENCE_S = 10.0
 """With all of it, after an error: nothing may still ask Ray when it is shut down."""
 POLL_S = 0.1
 
@@ -36,9 +36,7 @@ def nodes_cleared(
 
     def clear(stop: threading.Event) -> None:
         with suppress(Exception):
-            found = workers(0.2 * last_patience_s)
-            if not stop.is_set():
-                clear_nodes(found, timeout_s=0.7 * last_patience_s)
+            clear_nodes(workers(0.2 * last_patience_s), timeout_s=0.7 * last_patience_s)
 
     try:
         yield
@@ -57,7 +55,7 @@ def clear_nodes(workers: Iterable[Process], timeout_s: float = CLEAR_TIMEOUT_S) 
     import ray
 
     workers = list(workers)
-    patience_s = min(PATIENCE_S, 0.8 * timeout_s)
+    patience_s = min(PATIENCE_S, 0.5 * timeout_s)  # Ray starts a process for it first
     cleared = [
         call_on(node.node_id, clear_after, theirs, patience_s)
         for node in cluster_nodes()

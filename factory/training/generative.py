@@ -31,6 +31,7 @@ from factory.training.models import (
     max_length_of,
     with_adapters,
 )
+from factory.training.order import order_for
 from factory.training.outcome import Say, Trained, finish, say_all
 from factory.training.prm_file import GENERATIVE, PrmFile
 from factory.training.processes import check_processes
@@ -47,7 +48,6 @@ from factory.training.training_sets import (
     ExampleStream,
     LengthSampler,
     is_streamed,
-    length_sampler,
     steps_for,
     training_set,
 )
@@ -142,7 +142,7 @@ class TextTrainer(SFTTrainer):
         dataset = self.train_dataset if train_dataset is None else train_dataset
         if not hasattr(dataset, "__len__"):
             return None
-        return length_sampler(dataset, self._settings, self.accelerator.num_processes)
+        return order_for(self, dataset, self._settings)
 
 
 def _for_trl(dataset: Any) -> Any:

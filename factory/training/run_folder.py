@@ -90,7 +90,9 @@ def _changed(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 
 def write_run(settings: TrainSettings, origin: dict[str, Any]) -> None:
-    write_atomically(settings.out / RUN_FILE, _run_text(settings, origin))
+    """By the main process, which alone knows the digest of the model's folder."""
+    if is_main_process():
+        write_atomically(settings.out / RUN_FILE, _run_text(settings, origin))
 
 
 def last_checkpoint(settings: TrainSettings) -> str | None:
@@ -100,10 +102,10 @@ def last_checkpoint(settings: TrainSettings) -> str | None:
 
 def newest_checkpoint(out: Path) -> str | None:
     """The newest complete checkpoint, `None` where there is none yet."""
-    from transformers.trainer_utils import get_last_checkpoint
-
-    folder = checkpoints_in(out)
-    return get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    states = checkpoints_in(out).glob("checkpoint-*/trainer_state.json")  # written last
+    complete = [path.parent for path in states if path.parent.name.split("-")[1].isdigit()]
+    newest = max(complete, key=lambda path: int(path.name.split("-")[1]), default=None)
+    return str(newest) if newest else None
 
 
 def run_digest(settings: TrainSettings, origin: dict[str, Any]) -> str:

@@ -13,8 +13,9 @@ from transformers import Trainer
 
 from factory.training.divergence import check_step
 from factory.training.losses import step_loss
+from factory.training.order import order_for
 from factory.training.settings import TrainSettings
-from factory.training.training_sets import LengthSampler, length_sampler
+from factory.training.training_sets import LengthSampler
 
 
 class PrmTrainer(Trainer):
@@ -63,4 +64,4 @@ class PrmTrainer(Trainer):
         dataset = self.train_dataset if train_dataset is None else train_dataset
         if not hasattr(dataset, "column_names"):
             return None
-        return length_sampler(dataset, self._settings, self.accelerator.num_processes)
+        return order_for(self, dataset, self._settings)

@@ -139,9 +139,9 @@ def test_weights_in_shards_are_saved_whole(
 def test_a_resumed_run_of_shards_ends_with_the_weights_of_one_process(
     tmp_path: Path, tiny_model: str
 ) -> None:
-    """Saved after each of four steps, and interrupted in the third."""
+    """Saved after each of six steps, and interrupted in the fifth, the second of its pass."""
     settings = TrainSettings(
-        data=write_rows(tmp_path / "rows.parquet", oracle_rows(32)),
+        data=write_rows(tmp_path / "rows.parquet", oracle_rows(48)),
         model=tiny_model,
         out=tmp_path / "one",
         learning_rate=1e-2,
@@ -152,9 +152,9 @@ def test_a_resumed_run_of_shards_ends_with_the_weights_of_one_process(
     )
     train(settings, lambda line: None)
     sharded = replace(settings, out=tmp_path / "two")
-    cut = train_by_two(sharded, "tests.training.sharded", INTERRUPTED_AFTER="2", **AS_LAUNCHED)
+    cut = train_by_two(sharded, "tests.training.sharded", INTERRUPTED_AFTER="4", **AS_LAUNCHED)
     assert cut.returncode != 0
-    assert (tmp_path / "two" / "checkpoints" / "checkpoint-2").is_dir()
+    assert (tmp_path / "two" / "checkpoints" / "checkpoint-4").is_dir()
     done = train_by_two(replace(sharded, resume=True), "tests.training.sharded", **AS_LAUNCHED)
     assert done.returncode == 0, done.stderr[-3_000:]
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
