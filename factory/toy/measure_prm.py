@@ -99,10 +99,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--benchmarks", type=Path, default=BENCHMARK_DIR)
     arguments = parser.parse_args()
+    hidden = benchmark_questions() | benchmark_questions(arguments.benchmarks)
     if arguments.pool is not None and arguments.pool.exists():
-        pool = read_rows(arguments.pool)
+        pool = [row for row in read_rows(arguments.pool) if row["prompt"] not in hidden]
     else:
-        hidden = benchmark_questions() | benchmark_questions(arguments.benchmarks)
         pool = sample_pool(-(-max(arguments.sizes) * 21 // 20), hidden)
         if arguments.pool is not None:
             arguments.pool.write_text("".join(json.dumps(row) + "\n" for row in pool))

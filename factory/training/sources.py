@@ -170,7 +170,9 @@ def _remote(
             part = part or default_part
         config = None if manifest and part == DEFAULT_PART else part
         dataset = load_dataset(repo, config, split=split, revision=commit, streaming=True)
-    except (OSError, ValueError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # the HTTP client's own too, which changes
         raise InputError(
             f"cannot stream {repo} from the Hub: {shortened(error)}: check its name (there is no "
             "such folder here), --part and --split, and your token"

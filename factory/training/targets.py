@@ -134,8 +134,9 @@ def _reasons(
     if settings.undecided == MASK and row.get("is_decided") is not None:
         decided = _list(row, "is_decided", len(hard))
         reasons = [UNDECIDED if is_decided is False else None for is_decided in decided]
-    if settings.after_error == MASK and False in hard:
-        behind = hard.index(False) + 1
+    if settings.after_error == MASK:
+        bad = (i for i, label in enumerate(hard) if label is False and reasons[i] is None)
+        behind = next(bad, len(hard)) + 1  # an undecided one may be good
         reasons[behind:] = [AFTER_ERROR] * len(hard[behind:])
     return reasons
 
@@ -169,7 +170,10 @@ def _shares(row: Mapping[str, Any], name: str, num_steps: int) -> list[float | N
 
     Raises TargetError for what is no share.
     """
-    values = [None if v is None or isnan(v) else float(v) for v in _list(row, name, num_steps)]
+    given = _list(row, name, num_steps)
+    if any(not isinstance(v, int | float | None) for v in given):
+        raise TargetError(f"{name} are not numbers from 0 to 1 in {_name(row)}")
+    values = [None if v is None or isnan(v) else float(v) for v in given]
     for value in values:
         if value is not None and not 0 <= value <= 1:
             raise TargetError(f"{name} has {value}, not from 0 to 1, in {_name(row)}")

@@ -145,3 +145,17 @@ def test_a_score_that_is_not_a_number_is_absent() -> None:
     found = labelled_steps(PLAIN | {"mc_scores": [nan, 0.5, 0.0]}, settings(labels="soft"))
     assert found.targets[0] == NONE
     assert found.targets[1] == Target(good=0.5, bad=0.5)
+
+
+def test_an_undecided_error_ends_no_row() -> None:
+    row = {**PLAIN, "labels": [True, False, False, False], "completions": ["a", "b", "c", "d"]}
+    row |= {"is_decided": [True, False, True, True]}
+    found = labelled_steps(row, settings())
+    assert found.targets == (G, NONE, B, NONE)
+    assert found.masked == {UNDECIDED: 1, AFTER_ERROR: 1}
+
+
+def test_words_are_no_soft_labels() -> None:
+    row = {**PLAIN, "labels": ["+", "-", "+"]}
+    with pytest.raises(TargetError, match="labels are not numbers from 0 to 1"):
+        labelled_steps(row, settings(labels="soft"))

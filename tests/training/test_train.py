@@ -26,7 +26,7 @@ from factory.training.layouts import Layout
 from factory.training.outcome import Trained, check_weights
 from factory.training.prm_file import read_prm_file
 from factory.training.processes import check_launch, check_processes
-from factory.training.run_folder import check_folder, write_run
+from factory.training.run_folder import check_folder, newest_checkpoint, write_run
 from factory.training.settings import TrainSettings
 from factory.training.sources import open_source
 from factory.training.targets import COLUMNS
@@ -633,3 +633,22 @@ def test_a_chain_cannot_be_cut(base: TrainSettings, tmp_path: Path) -> None:
     settings = replace(base, data=data, kind="generative", too_long="truncate-at-step")
     with pytest.raises(InputError, match="judges nothing"):
         run(settings)
+
+
+def test_a_warm_up_that_a_constant_rate_has_not_is_refused(tmp_path: Path) -> None:
+    settings = TrainSettings(
+        data="d", model="m", out=tmp_path, scheduler="constant", warmup_steps=10
+    )
+    with pytest.raises(
+        InputError, match="--warmup-steps 10 does nothing with --scheduler constant"
+    ):
+        settings.with_schedule(None)
+
+
+def test_a_checkpoint_that_was_cut_is_passed_over(tmp_path: Path) -> None:
+    for number, file in ((500, "trainer_state.json"), (1000, "model.safetensors")):
+        folder = tmp_path / "checkpoints" / f"checkpoint-{number}"
+        folder.mkdir(parents=True)
+        (folder / file).touch()
+    assert newest_checkpoint(tmp_path) == str(tmp_path / "checkpoints" / "checkpoint-500")
+    assert newest_checkpoint(tmp_path / "none") is None
