@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from factory.engine_actors import call_on, cluster_nodes
+from factory.spending import ANSWER_TIMEOUT_S
 from workers.beside import beside
 from workers.process import Process
 from workers.scratch import remove_abandoned
 
 PATIENCE_S = 20.0
 """With workers that are still ending; what those leave that take longer, the next engine clears."""
-ANSWER_TIMEOUT_S = 60.0
-"""For a count of the workers."""
 CLEAR_TIMEOUT_S = 50.0
 """For the nodes, waiting included."""
 LAST_PATIENCE_S = 10.0
@@ -57,9 +56,10 @@ def clear_nodes(workers: Iterable[Process], timeout_s: float = CLEAR_TIMEOUT_S) 
     workers = list(workers)
     patience_s = min(PATIENCE_S, 0.5 * timeout_s)  # Ray starts a process for it first
     cleared = [
-        call_on(node.node_id, clear_after, theirs, patience_s)
+        call_on(
+            node.node_id, clear_after, [w for w in workers if w.node_id == node.node_id], patience_s
+        )
         for node in cluster_nodes()
-        for theirs in [[w for w in workers if w.node_id == node.node_id]]
     ]
     ray.wait(cleared, num_returns=len(cleared), timeout=timeout_s)
 

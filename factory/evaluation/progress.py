@@ -53,7 +53,7 @@ def begin(out: Path, key: str) -> Progress:
             raise ValueError("another evaluation")
         with (out / SCORES_FILE).open("r+b") as file:
             lines = [file.readline() for _ in range(kept["num_lines"])]
-            scores = [_scores_in(line) for line in lines]
+            scores = [_scores_in(json.loads(line)) for line in lines]
             file.truncate(sum(map(len, lines)))
         return Progress(scores=scores, unscored=Counter(kept["unscored"]), seconds=kept["seconds"])
     except (FileNotFoundError, ValueError):
@@ -85,9 +85,10 @@ def end(out: Path) -> None:
 def kept_scores(out: Path) -> dict[SolutionText, list[float]]:
     """Of an evaluation that is done; NaN for what could not be scored."""
     with (out / SCORES_FILE).open("rb") as file:
-        lines = [(json.loads(line), _scores_in(line)) for line in file]
+        rows = [json.loads(line) for line in file]
     return {
-        SolutionText(problem=row["problem"], steps=tuple(row["steps"])): own for row, own in lines
+        SolutionText(problem=row["problem"], steps=tuple(row["steps"])): _scores_in(row)
+        for row in rows
     }
 
 
@@ -97,5 +98,5 @@ def _lines(texts: Sequence[SolutionText], scores: Scores) -> Iterable[str]:
         yield json.dumps(values, ensure_ascii=False) + "\n"
 
 
-def _scores_in(line: bytes) -> list[float]:
-    return [nan if score is None else score for score in json.loads(line)["scores"]]
+def _scores_in(row: dict[str, Any]) -> list[float]:
+    return [nan if score is None else score for score in row["scores"]]

@@ -24,14 +24,13 @@ from factory.training.conversations import (
     has_rationale,
     messages_of,
 )
-from factory.training.divergence import check_step
+from factory.training.loop import OrderedTrainer
 from factory.training.models import (
     load_language_model,
     load_tokenizer,
     max_length_of,
     with_adapters,
 )
-from factory.training.order import order_for
 from factory.training.outcome import Say, Trained, finish, say_all
 from factory.training.prm_file import GENERATIVE, PrmFile
 from factory.training.processes import check_processes
@@ -46,7 +45,6 @@ from factory.training.sources import Source, open_source
 from factory.training.targets import TargetError
 from factory.training.training_sets import (
     ExampleStream,
-    LengthSampler,
     is_streamed,
     steps_for,
     training_set,
@@ -126,23 +124,8 @@ def train_generative(
     return finish(trainer, settings, prm, say)
 
 
-class TextTrainer(SFTTrainer):
-    """SFTTrainer with the order of `LengthSampler`, which stops where it diverges."""
-
-    def __init__(self, *, settings: TrainSettings, **others: Any) -> None:
-        self._settings = settings
-        super().__init__(**others)
-
-    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
-        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
-        check_step(self, norm, self._settings)
-        return norm
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> LengthSampler | None:
-        dataset = self.train_dataset if train_dataset is None else train_dataset
-        if not hasattr(dataset, "__len__"):
-            return None
-        return order_for(self, dataset, self._settings)
+class TextTrainer(OrderedTrainer, SFTTrainer):
+    """SFTTrainer with our order and our stop."""
 
 
 def _for_trl(dataset: Any) -> Any:

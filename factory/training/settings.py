@@ -185,6 +185,8 @@ class TrainSettings:
             yield "soft_from", "without --labels soft"
         if not self.lora_rank and self.lora_alpha is not None:
             yield "lora_alpha", "without --lora-rank"
+        if self.scheduler == "constant" and self.warmup_steps:
+            yield "warmup_steps", "with --scheduler constant (constant_with_warmup has it)"
 
     @property
     def is_generative(self) -> bool:
@@ -200,11 +202,6 @@ class TrainSettings:
         is_lora = self.lora_rank > 0
         schedule = SCHEDULES[form if self.is_generative and form else DISCRIMINATIVE, is_lora]
         given = {name: getattr(self, name) for name in _names(Schedule)}
-        if (self.scheduler or schedule.scheduler) == "constant" and self.warmup_steps:
-            raise InputError(
-                f"--warmup-steps {self.warmup_steps} does nothing with --scheduler constant: use "
-                "constant_with_warmup"
-            )
         return replace(
             self,
             **{n: getattr(schedule, n) if value is None else value for n, value in given.items()},

@@ -9,21 +9,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import Trainer
 
-from factory.training.divergence import check_step
+from factory.training.loop import OrderedTrainer
 from factory.training.losses import step_loss
-from factory.training.order import order_for
-from factory.training.settings import TrainSettings
-from factory.training.training_sets import LengthSampler
 
 
-class PrmTrainer(Trainer):
+class PrmTrainer(OrderedTrainer):
     """Expects `input_ids`, `attention_mask`, `good` and `bad` of B x S; see `losses`."""
 
-    def __init__(self, *, settings: TrainSettings, **others: Any) -> None:
+    def __init__(self, **others: Any) -> None:
         super().__init__(**others)
-        self._settings = settings
         self.loss_is_scaled_for_ga = True
 
     def get_batch_samples(
@@ -54,14 +49,3 @@ class PrmTrainer(Trainer):
             mass = inputs["good"].sum() + inputs["bad"].sum()
         loss = total / mass * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
-
-    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
-        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
-        check_step(self, norm, self._settings)
-        return norm
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> LengthSampler | None:
-        dataset = self.train_dataset if train_dataset is None else train_dataset
-        if not hasattr(dataset, "column_names"):
-            return None
-        return order_for(self, dataset, self._settings)

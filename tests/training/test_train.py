@@ -636,13 +636,14 @@ def test_a_chain_cannot_be_cut(base: TrainSettings, tmp_path: Path) -> None:
 
 
 def test_a_warm_up_that_a_constant_rate_has_not_is_refused(tmp_path: Path) -> None:
-    settings = TrainSettings(
-        data="d", model="m", out=tmp_path, scheduler="constant", warmup_steps=10
+    message = "--warmup-steps 10 does nothing with --scheduler constant"
+    with pytest.raises(InputError, match=message):
+        TrainSettings(data="d", model="m", out=tmp_path, scheduler="constant", warmup_steps=10)
+    by_default = TrainSettings(
+        data="d", model="m", out=tmp_path, kind="generative", warmup_steps=10
     )
-    with pytest.raises(
-        InputError, match="--warmup-steps 10 does nothing with --scheduler constant"
-    ):
-        settings.with_schedule(None)
+    with pytest.raises(InputError, match=message):
+        by_default.with_schedule("thinkprm")
 
 
 def test_a_checkpoint_that_was_cut_is_passed_over(tmp_path: Path) -> None:
