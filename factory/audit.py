@@ -7,8 +7,9 @@ samples.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +58,18 @@ def audit(
     job, manifest = _finished(folder)
     check_code(job, allow_code=allow_code)
     ending = Ending()
-    with sigterm_ends(), ending.watched(), Lease(folder, ending):
-        return _audit(folder, job, manifest, num_steps, num_rollouts, watch)
+    with sigterm_ends(), ending.watched(), Lease(folder, ending) as lease:
+        run = partial(run_watched, watch=watch, may_write=lease.has_folder)
+        return _audit(folder, job, manifest, num_steps, num_rollouts, run)
 
 
 def _audit(
-    folder: Path, job: Job, manifest: Manifest, num_steps: int, num_rollouts: int, watch: Watch
+    folder: Path,
+    job: Job,
+    manifest: Manifest,
+    num_steps: int,
+    num_rollouts: int,
+    run: Callable[..., Manifest],
 ) -> dict[str, Any]:
     recipe = load_recipe_or_refuse(job.recipe)
     published = _drawn(JobFolder(path=folder), num_steps, f"{manifest.digest} {num_steps}")
@@ -77,7 +84,7 @@ def _audit(
     )
     rows, stored = rows_in([source]), StoredRows(stage.folder)
     with open_cluster(job.engine_cpus):
-        manifest = run_watched(stage, rows, stored, manifest, watch)
+        manifest = run(stage, rows, stored, manifest)
     fresh = groups_in(stored.rows, stored.rows)
     steps = _compared(published, fresh, recipe.labeler, is_on_policy(manifest))
     found = report(steps)

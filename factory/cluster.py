@@ -8,11 +8,12 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import ceil
 from typing import Any
 
 from factory.errors import InputError, shortened
+from workers.scratch import remove_abandoned
 
 LOCAL_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -65,6 +66,8 @@ def open_cluster(engine_cpus: float = 1) -> Iterator[None]:
     finally:
         ray.shutdown()
         _handle_sigterm(on_sigterm)
+        with suppress(Exception):  # no reason to end by another error
+            remove_abandoned()  # of a worker that was killed while the cluster ended
 
 
 def _handle_sigterm(handler: Any) -> None:

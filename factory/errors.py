@@ -7,6 +7,11 @@ class InputError(ValueError):
     """Bad input: the command line prints the message and leaves with exit code 2."""
 
 
+class FolderLost(Exception):
+    """The folder is not this run's any more, and what it holds not this run's to say: another run
+    took it, or the file system that it is on went away. Exit code 1."""
+
+
 def shortened(value: Any, limit: int = 200) -> str:
     """A value's text as one line of at most `limit` characters, for messages."""
     text = " ".join(str(value)[: 10 * limit].split())

@@ -19,15 +19,11 @@ from types import TracebackType
 from typing import Self
 
 from factory.ending import Ending
-from factory.errors import InputError
+from factory.errors import FolderLost, InputError
 from schemas.files import is_local, read_bytes, remove, write_atomically
 from workers.process import started
 
 LEASE = "lease.json"
-
-
-class FolderLost(InputError):
-    """The folder is not this run's any more, and what it holds not this run's to say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +53,10 @@ class Patience:
 
 
 class Lease:
-    """`with Lease(folder, ending):` the folder is ours, or InputError says whose it is."""
+    """`with Lease(folder, ending):` the folder is ours, or InputError says whose it is.
+
+    Where it is lost the block ends with FolderLost, whoever meets that first.
+    """
 
     def __init__(
         self,
@@ -75,6 +74,7 @@ class Lease:
         self._mine = _this_process()
         self._device: int | None = None
         """Of a local folder: another one once the file system that it was on is gone."""
+        self._is_lost = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
@@ -97,9 +97,28 @@ class Lease:
     ) -> None:
         self._stop.set()
         self._thread.join()
+        if isinstance(error, Exception) and not isinstance(error, FolderLost):
+            self._tell_if_lost(error)
         with suppress(Exception):  # a lease that is left behind goes stale by itself
             if self._is_ours():
                 remove(self._path)
+
+    def has_folder(self) -> bool:
+        """Whether what is written now comes into this run's folder, as far as is known: nobody took
+        it and, where it is local, its file system is there. Asked by all who write beside a job's
+        main thread, since nothing else would keep them from making it anew."""
+        with suppress(OSError):
+            return not self._is_lost and _device(self._folder) == self._device
+        return False
+
+    def _tell_if_lost(self, error: Exception) -> None:
+        """What is met in a folder that is lost is nothing but that."""
+        try:
+            self._look()
+        except FolderLost as lost:
+            raise lost from error
+        except Exception:  # of the storage: then the error at hand says as much
+            return
 
     def _wait_for(self, other: Holder) -> None:
         """Returns when the folder is nobody's."""
@@ -144,15 +163,19 @@ class Lease:
 
     def _look(self) -> None:
         """Raises FolderLost where the folder is another run's or on another file system, OSError
-        where it is away."""
-        if _device(self._folder) != self._device:
+        where it is away. A file system that comes back may have another number."""
+        found = read_holder(self._path)
+        if found is not None and found.token != self._mine.token:
+            self._is_lost = True
+            raise self._taken()
+        if found is not None:
+            self._device = _device(self._folder)
+        elif _device_around(self._folder) != self._device:
+            self._is_lost = True
             raise FolderLost(
                 f"{self._folder} is on another file system than when this run began: mount that "
                 "one again and run the same command to go on"
             )
-        found = read_holder(self._path)
-        if found is not None and found.token != self._mine.token:
-            raise self._taken()
 
     def _keep(self) -> None:
         """Refreshes until told to stop; storage may be away for a while, but not for longer than
@@ -161,6 +184,7 @@ class Lease:
         while not self._stop.wait(self._patience.refresh_s):
             try:
                 self._look()
+                _device(self._folder)  # which writing would make anew
                 self._write()
                 last_s = time.monotonic()
             except FolderLost as lost:
@@ -183,6 +207,15 @@ def read_holder(path: Path) -> Holder | None:
 def _device(folder: Path) -> int | None:
     """Of a local folder; raises OSError where it is not there."""
     return os.stat(folder).st_dev if is_local(folder) else None
+
+
+def _device_around(folder: Path) -> int | None:
+    """Of a local folder or, where it is not there, of the nearest one around it that is: a file
+    system that is gone has its mount point left."""
+    if not is_local(folder):
+        return None
+    around = next(path for path in (folder, *folder.parents) if path.exists())
+    return os.stat(around).st_dev
 
 
 def _this_process() -> Holder:

@@ -1,7 +1,7 @@
 """A labelling job from problems to published dataset: sample, estimate, publish."""
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,7 +38,6 @@ from factory.watching.seen import job_seen
 from factory.watching.stage_run import Watch
 from schemas.files import absolute, clear_unfinished, write_atomically
 from schemas.manifest import Manifest, write_manifest
-from workers.scratch import remove_abandoned
 
 if TYPE_CHECKING:  # the Hub's client is loaded for jobs that push
     from factory.hub import BackgroundPush, PushState, Rhythm
@@ -84,16 +83,20 @@ def label(
     ending = Ending()
     with sigterm_ends(), checked_intake(job, recipe) as intake:
         pushing = _push(job, folder, watch_push, rhythm, say)
-        with ending.watched(), Lease(folder.path, ending, say=say):
+        with ending.watched(), Lease(folder.path, ending, say=say) as lease:
             clear_unfinished(folder.path)
             found = check_folder(folder.path, manifest)
             slices = _store_problems(job, folder, manifest, found, intake)
             if evidence_of is not None:
                 take_evidence(evidence_of, folder.path)
+            versions = manifest.versions
             if found:
-                manifest = _going_on(folder, found, manifest, say)
+                manifest = replace(
+                    manifest, stages=found.stages, audit=found.audit, versions=found.versions
+                )
             stages = stages_of(job, recipe, folder, manifest, intake.has_solutions)
-            with job_seen(folder.path, manifest, watch, ending) as watch, pushing as pusher:
+            seen = job_seen(folder.path, manifest, watch, ending, lease.has_folder)
+            with seen as watch, pushing as pusher:
                 run = _Run(
                     job=job,
                     recipe=recipe,
@@ -101,6 +104,9 @@ def label(
                     slices=slices,
                     watch=watch,
                     ending=ending,
+                    may_write=lease.has_folder,
+                    versions=versions,
+                    say=say,
                     seal_every_s=seal_every_s,
                     opener=opener,
                 )
@@ -108,18 +114,6 @@ def label(
                 if pusher is not None:
                     _finish_push(pusher, say)
     return manifest
-
-
-def _going_on(
-    folder: JobFolder, found: Manifest, manifest: Manifest, say: Callable[[str], object]
-) -> Manifest:
-    """The manifest with what earlier runs came to; the folder's names all versions from here on."""
-    if line := other_engine(found.versions, manifest.versions):
-        say(line)
-    versions = versions_of_all(found.versions, manifest.versions)
-    if versions != found.versions:
-        write_manifest(folder.path, replace(found, versions=versions))
-    return replace(manifest, stages=found.stages, audit=found.audit, versions=versions)
 
 
 def _push(
@@ -185,22 +179,44 @@ class _Run:
     slices: Slices
     watch: Watch
     ending: Ending
+    may_write: Callable[[], bool]
+    versions: Mapping[str, str]
+    """Of the packages of this run."""
+    say: Callable[[str], object]
     seal_every_s: float
     opener: OpenerOf | None
 
     def stored(self, stage: Stage) -> StoredRows:
         return self.folder.stored(stage.folder, self.slices)
 
-    def ready(self, cluster: ExitStack, source: Mapping[str, Row], stored: StoredRows) -> None:
-        """A job that has nothing left to run starts no cluster."""
-        if pending_problems(source, stored.rows):
-            cluster.enter_context(open_cluster(self.job.engine_cpus))
+    def ready(
+        self,
+        cluster: ExitStack,
+        source: Mapping[str, Row],
+        stored: StoredRows,
+        manifest: Manifest,
+    ) -> Manifest:
+        """A job that has nothing left to run starts no cluster, and what it runs on made no row:
+        else the folder's manifest names its versions too."""
+        if not pending_problems(source, stored.rows):
+            return manifest
+        cluster.enter_context(open_cluster(self.job.engine_cpus))
+        versions = versions_of_all(manifest.versions, self.versions)
+        if versions == manifest.versions:
+            return manifest
+        if line := other_engine(manifest.versions, self.versions):
+            self.say(line)
+        manifest = replace(manifest, versions=versions)
+        write_manifest(self.folder.path, manifest)
+        return manifest
 
     def stage(
         self, stage: Stage, source: Mapping[str, Row], stored: StoredRows, manifest: Manifest
     ) -> Manifest:
         """Runs it; the folder's manifest then has its counters."""
-        manifest = run_watched(stage, source, stored, manifest, self.watch, self.opener)
+        manifest = run_watched(
+            stage, source, stored, manifest, self.watch, self.opener, self.may_write
+        )
         write_manifest(self.folder.path, manifest)
         return manifest
 
@@ -238,18 +254,17 @@ def _run_stages(run: _Run, stages: list[Stage], manifest: Manifest) -> Manifest:
     *earlier, last = stages
     source: Mapping[str, Row] = run.slices.rows
     with ExitStack() as cluster:
-        cluster.callback(_remove_abandoned)
         for stage in earlier:
             stored = run.stored(stage)
-            run.ready(cluster, source, stored)
+            manifest = run.ready(cluster, source, stored, manifest)
             manifest = run.stage(stage, source, stored, manifest)
             for number, members in run.slices.members.items():
                 stored.compact(number, members)
             stored.remove_done()
             source = {i: row for i, row in stored.rows.items() if i in run.slices.rows}
         stored = run.stored(last)
+        manifest = run.ready(cluster, source, stored, manifest)
         sealer = run.sealer(stored, manifest)
-        run.ready(cluster, source, stored)
         with sealer.beside(manifest, run.ending, run.seal_every_s) if sealer else nullcontext():
             manifest = run.stage(last, source, stored, manifest)
     if manifest.stages != before:
@@ -258,9 +273,3 @@ def _run_stages(run: _Run, stages: list[Stage], manifest: Manifest) -> Manifest:
     manifest = sealer.finish(manifest) if sealer else run.publish(last, manifest)
     write_manifest(run.folder.path, manifest)
     return manifest
-
-
-def _remove_abandoned() -> None:
-    """Of a worker that was killed while the cluster ended; no reason to end by another error."""
-    with suppress(Exception):
-        remove_abandoned()

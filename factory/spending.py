@@ -16,7 +16,7 @@ from typing import Any
 from factory.stage_folder import StageFolder
 from factory.watching.reader import StageReader, StageReading
 from factory.watching.stage_run import StageRun
-from schemas.files import is_local, listed, make_folder, read_bytes, write_atomically
+from schemas.files import listed, make_folder, read_bytes, write_atomically
 from workers.beside import beside
 from workers.tally import WorkerCounts, engine_summary, sum_counts
 
@@ -41,11 +41,13 @@ def spending(
     run: StageRun,
     workers: Callable[[float], Mapping[str, WorkerCounts]],
     *,
+    may_write: Callable[[], bool] = lambda: True,
     interval_s: float = WRITE_INTERVAL_S,
     patience_s: float = LAST_ANSWER_S,
 ) -> Iterator[None]:
     """Inside, what `workers` says is kept as this run's; once more when the block is left. It is
-    told how many seconds it may take.
+    told how many seconds it may take. `may_write` is false where the folder is not this run's any
+    more.
 
     When an error ends the block, a count or a file that cannot be had hides it not.
     """
@@ -56,7 +58,8 @@ def spending(
     def keep(found: Mapping[str, WorkerCounts]) -> None:
         seconds = time.monotonic() - began_s
         spent_now = {"seconds": seconds, **_plain(reader.take(found))}
-        write_atomically(file, json.dumps(spent_now) + "\n")
+        if may_write():
+            write_atomically(file, json.dumps(spent_now) + "\n")
 
     def follow(stop: threading.Event) -> None:
         while not stop.wait(interval_s):
@@ -71,8 +74,7 @@ def spending(
             yield
     except BaseException:
         with suppress(Exception):
-            if not is_local(stage.costs) or stage.costs.is_dir():  # else its mount is gone
-                keep(workers(LAST_ANSWER_S))
+            keep(workers(LAST_ANSWER_S))
         raise
     keep(workers(ANSWER_TIMEOUT_S))
 

@@ -35,6 +35,8 @@ REACH_ARGS = frozenset(
     }
 )  # fmt: skip
 """Engine arguments, also inside others, that make vLLM connect to, or write to, what they name."""
+ONE_NODE = {"nnodes": 1, "node_rank": 0}
+"""What these say of an engine that is no group."""
 LOADERS = ("ipc_cache", "modelexpress", "tensorizer")
 """Of weights: they fetch them from a process or host that the job names; the first unpickles."""
 BACKENDS = ("mp", "uni", "ray", "external_launcher")
@@ -77,11 +79,21 @@ def _gated(arguments: Any, prefix: str = "") -> Iterator[str]:
 
 
 def _does(name: str, value: Any) -> str | None:
-    if value is None or value is False or value in ("", [], {}):
+    if _is_off(name, value):
         return None
     if name in REACH_ARGS:
         return "connect to, or write to, what the job names"
     return "run code that the model or the job names" if _is_code(name, value) else None
+
+
+def _is_off(name: str, value: Any) -> bool:
+    """0 turns off what is a flag or a path, but is a rank of a group."""
+    is_one_node = name in ONE_NODE and value == ONE_NODE[name]
+    return is_one_node or (not value and (name not in REACH_ARGS or not _is_number(value)))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_code(name: str, value: Any) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from factory.engine_actors import beside_the_driver, cluster_nodes
@@ -21,7 +22,9 @@ from factory.watching.stage_run import StageRun, Watch
 from schemas.manifest import Manifest
 from schemas.records import Status
 from workers.process import Process
+from workers.suspects import acquit
 from workers.tally import Tally, WorkerCounts
+from workers.worker import ATTEMPTS
 
 MAX_BARREN = 3
 """A stage of which an engine has started is begun again when it loses engines, so often without a
@@ -37,6 +40,7 @@ def run_watched(
     manifest: Manifest,
     watch: Watch,
     opener: OpenerOf | None = None,
+    may_write: Callable[[], bool] = lambda: True,
 ) -> Manifest:
     """One stage over these rows; `stored` is up to date with it afterwards.
 
@@ -62,7 +66,7 @@ def run_watched(
         )
         with (
             nodes_cleared(partial(_processes, tally)),
-            spending(stage.folder, run, partial(_by_worker, tally)),
+            spending(stage.folder, run, partial(_by_worker, tally), may_write=may_write),
             watch(run),
             silent_workers_end(tally, stage.section.hang_timeout_s),
         ):
@@ -99,6 +103,19 @@ def _some_started(tally: Any) -> bool:
     import ray
 
     return bool(ray.get(tally.num_workers.remote(), timeout=ANSWER_TIMEOUT_S))
+
+
+def _acquit_the_living(folder: Path, tally: Any) -> None:
+    """Ray Data ends all workers where it cannot replace one: what the others ran is not to blame.
+
+    The one it could not replace may have died within the last seconds and count as living: then one
+    death of several is not held against what it ran.
+    """
+    import ray
+
+    if tally is None:
+        return
+    acquit(folder / ATTEMPTS, ray.get(tally.well.remote(), timeout=ANSWER_TIMEOUT_S))
 
 
 def _not_stored_since(
@@ -145,6 +162,7 @@ def run_until_stored(
             num_barren = num_barren + 1 if is_barren else 0
             if not has_worked or num_barren > MAX_BARREN:
                 raise
+            _acquit_the_living(folder, tally)
             event("stage begun again", stage=stage.name, groups=len(left), error=str(error))
             time.sleep(PAUSE_S * num_barren)
     stored.look()

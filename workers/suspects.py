@@ -11,13 +11,13 @@ their own, `DEATHS_TO_FAIL` of both kinds came together.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from schemas.files import is_local, listed, make_folder, remove, write_atomically
+from schemas.files import is_local, listed, remove, write_atomically
 from schemas.ids import content_id
 from workers.store import patiently
 
@@ -123,10 +123,18 @@ class Suspects:
                 remove(left)
 
 
+def acquit(folder: Path, incarnations: Collection[str]) -> None:
+    """Removes the marks of workers that were ended though they were well."""
+    for incarnation in incarnations:
+        for mark in listed(folder, f"*.{incarnation}"):
+            remove(mark)
+
+
 def _leave(mark: Path) -> None:
-    """Not synced: it has to outlive the process, not the machine."""
-    make_folder(mark.parent)
+    """Not synced: it has to outlive the process, not the machine. In a pass's folder, which is
+    there."""
     if is_local(mark):
+        mark.parent.mkdir(exist_ok=True)
         mark.touch()
     else:
         write_atomically(mark, "")

@@ -13,6 +13,10 @@ MAX_RECENT = 20
 """Failed groups that a worker's counts name; all of them are counted."""
 
 
+MAX_QUIET_S = 6.0
+"""A worker that is well says so every five seconds."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedGroup:
     """A group that failed, and why."""
@@ -104,6 +108,16 @@ class Tally:
             name: replace(counts, silent_s=now_s - self.alive_s[name])
             for name, counts in self.workers.items()
         }
+
+    def well(self) -> list[str]:
+        """Incarnations that were heard as lately as any, but for a beat, and whose engine lives."""
+        latest_s = max(self.alive_s.values(), default=0.0)
+        last = {counts.slot: name for name, counts in self.workers.items()}
+        return [
+            name
+            for name in last.values()
+            if self.workers[name].death is None and self.alive_s[name] > latest_s - MAX_QUIET_S
+        ]
 
     def num_workers(self) -> int:
         """Workers that have reported, restarted ones again."""

@@ -2,12 +2,13 @@
 
 import errno
 import sys
+import sysconfig
 from importlib import import_module
 from pathlib import Path
 
 from factory.cli.app import app, err, print_error
 from factory.ending import INTERRUPTED, TERMINATED
-from factory.errors import InputError
+from factory.errors import FolderLost, InputError
 
 GROUPS = (
     "label",
@@ -36,8 +37,16 @@ for a file of the person's that is gone."""
 def _is_gone(error: OSError) -> bool:
     """Whether it is about a file that was there, and none that belongs to a program's install."""
     name = str(error.filename)
-    ours = (str(Path(__file__).parents[2]), sys.prefix)
-    return error.errno == errno.ENOENT and "/" in name and not name.startswith(ours)
+    return error.errno == errno.ENOENT and "/" in name and not _is_installed(Path(name))
+
+
+def _is_installed(path: Path) -> bool:
+    """Of these packages, or of Python's and others': a job's folder may lie beside the former."""
+    packages = Path(__file__).parents[1]
+    ours = (packages, packages.with_name("workers"), packages.with_name("schemas"))
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    theirs = [Path(sysconfig.get_path(name)) for name in names]
+    return any(path.is_relative_to(folder) for folder in (*ours, *theirs))
 
 
 def run() -> None:
@@ -47,6 +56,9 @@ def run() -> None:
     except InputError as error:
         print_error(str(error))
         sys.exit(2)
+    except FolderLost as error:
+        print_error(str(error))
+        sys.exit(1)
     except OSError as error:
         if not (_is_gone(error) or error.errno in PERSONS_ERRNOS):
             raise

@@ -77,9 +77,10 @@ class AppendedFile(logging.FileHandler):
 class RewrittenFile(logging.Handler):
     """A log where files are written whole or not at all."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, may_write: Callable[[], bool] = lambda: True) -> None:
         super().__init__()
         self._path = path
+        self._may_write = may_write
         self._text = ""
         with suppress(FileNotFoundError):
             self._text = read_bytes(path).decode()
@@ -91,25 +92,31 @@ class RewrittenFile(logging.Handler):
         now_s = time.monotonic()
         if self._written_s is None or now_s - self._written_s >= REWRITE_INTERVAL_S:
             self._written_s = now_s
-            with suppress(OSError):  # tried again with a later event
-                write_atomically(self._path, self._text)
+            self._write()  # where it cannot, a later event tries again
 
     def close(self) -> None:
         """The rest goes to the file, if it can."""
-        with suppress(OSError):
-            write_atomically(self._path, self._text)
+        self._write()
         super().close()
+
+    def _write(self) -> None:
+        with suppress(OSError):
+            if self._may_write():
+                write_atomically(self._path, self._text)
 
 
 @contextmanager
-def logging_to(path: Path, **context: Any) -> Iterator[None]:
-    """Events go to this file while the body runs, each with `context` among its fields."""
+def logging_to(
+    path: Path, may_write: Callable[[], bool] = lambda: True, /, **context: Any
+) -> Iterator[None]:
+    """Events go to this file while the body runs, each with `context` among its fields. A file that
+    is written whole is asked for first: behind this run's back it may have become another's."""
     handler: logging.Handler
     if is_local(path):
         make_folder(path.parent)
         handler = AppendedFile(path, encoding="utf-8")
     else:
-        handler = RewrittenFile(path)
+        handler = RewrittenFile(path, may_write)
     handler.setFormatter(JsonLine(**context))
     _events.addHandler(handler)
     try:

@@ -9,14 +9,13 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from factory.ending import Ending
-from factory.lease import FolderLost
 from factory.watching.events import LOG_FILE, event, listen, logging_to, unlisten
 from factory.watching.export import Exporter, RayMeter
 from factory.watching.reader import StageReader, StageReading
@@ -34,16 +33,23 @@ STOPS = (KeyboardInterrupt, SystemExit)
 
 
 @contextmanager
-def job_seen(folder: Path, manifest: Manifest, watch: Watch, ending: Ending) -> Iterator[Watch]:
+def job_seen(
+    folder: Path,
+    manifest: Manifest,
+    watch: Watch,
+    ending: Ending,
+    may_write: Callable[[], bool] = lambda: True,
+) -> Iterator[Watch]:
     """Shows a run of the job in this folder from its beginning to its end, whatever ends it: inside
-    `ending.watched()` that is a thread's error, not the interruption by it.
+    `ending.watched()` that is a thread's error, not the interruption by it. In a folder that is
+    not this run's any more nothing is shown.
 
     Yields a `Watch` for the job's stages, which shows them to `watch` too. What happens beside
     stages is taken from events: "sealed before" and "shard sealed" with `num_sealed`, "pushed" with
     `num_pushed`.
     """
-    with logging_to(folder / LOG_FILE, job=manifest.digest):
-        seen = Seen(folder, manifest, ending)
+    with logging_to(folder / LOG_FILE, may_write, job=manifest.digest):
+        seen = Seen(folder, manifest, ending, may_write)
         seen.start()
         try:
             yield seen.watching(watch)
@@ -57,8 +63,11 @@ def job_seen(folder: Path, manifest: Manifest, watch: Watch, ending: Ending) -> 
 class Seen:
     """What is known of a running job; told to nobody before `start`."""
 
-    def __init__(self, folder: Path, manifest: Manifest, ending: Ending) -> None:
+    def __init__(
+        self, folder: Path, manifest: Manifest, ending: Ending, may_write: Callable[[], bool]
+    ) -> None:
         self._folder = folder
+        self._may_write = may_write
         self._ending = ending
         self._lock = threading.RLock()  # guards the three below
         now = time.time()
@@ -177,11 +186,10 @@ class Seen:
         self._status = replace(self._status, stages=(*self._status.stages[:-1], stage))
 
     def _write(self) -> None:
-        if isinstance(self._ending.cause_of(None), FolderLost):
-            return
         self._status = replace(self._status, updated=time.time())
         with suppress(OSError):
-            write_status(self._folder, self._status)
+            if self._may_write():
+                write_status(self._folder, self._status)
 
 
 class _Followed:

@@ -111,6 +111,24 @@ def test_a_full_disk_is_named_and_the_job_goes_on_when_there_is_room(
     assert read_published(out).summary["num_problems"] == NUM_PROBLEMS
 
 
+@pytest.mark.parametrize("name", [".", "runs/out"])
+def test_a_mount_that_goes_away_is_named_and_nothing_is_written_in_its_place(
+    name: str, small_disk: Path, tmp_path: Path
+) -> None:
+    driver = start(tmp_path / "job", small_disk / name, delay_s=0.5)
+    wait_for(lambda: batches(small_disk / name), driver)
+    subprocess.run(["umount", "-l", str(small_disk)], check=True)
+    code, said = ended(driver)
+    try:
+        assert code == 1
+        assert "is on another file system than when this run began" in said.splitlines()[-1]
+        assert "Traceback" not in said
+        assert list(small_disk.iterdir()) == []
+    finally:
+        mount = ["mount", "-t", "tmpfs", "none", str(small_disk)]
+        subprocess.run(mount, check=True)  # as the fixture expects
+
+
 def test_a_hung_engine_is_replaced(tmp_path: Path) -> None:
     out = tmp_path / "out"
     driver = start(tmp_path / "job", out)

@@ -1,19 +1,21 @@
 """One run at a time in a folder, and none waits for a run that is gone."""
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from factory.ending import Ending
-from factory.errors import InputError
-from factory.lease import LEASE, FolderLost, Holder, Lease, Patience, read_holder
+from factory.errors import FolderLost, InputError
+from factory.lease import LEASE, Holder, Lease, Patience, read_holder
 from schemas.files import place, write_atomically
 
 QUICK = Patience(refresh_s=0.1, stale_s=0.6, settle_s=0.01)
@@ -96,31 +98,83 @@ def test_a_run_whose_lease_is_taken_ends_and_leaves_the_new_one(
             put(folder, ELSEWHERE)
             time.sleep(20)
 
-    with pytest.raises(InputError, match="was taken over by process 1 on node-7"):
+    with pytest.raises(FolderLost, match="was taken over by process 1 on node-7"):
         run()
     assert read_holder(folder / LEASE) == ELSEWHERE
 
 
-def test_a_run_whose_file_system_goes_writes_nothing_in_its_place(tmp_path: Path) -> None:
-    mounted, beside, seen_as = Path("/dev/shm"), tmp_path / "beside", tmp_path / "mount"
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Path]:
+    """A link to a folder on another file system: what it names changes as with a mount."""
+    mounted, seen_as = Path("/dev/shm"), tmp_path / "mount"
     if not mounted.is_dir() or mounted.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("needs a second file system")
-    beside.mkdir()
-    ending = Ending()
-
-    def run(folder: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=mounted) as folder:
         seen_as.symlink_to(folder)
-        with ending.watched(), Lease(seen_as, ending, patience=QUICK):
-            seen_as.unlink()
-            seen_as.symlink_to(beside)
+        yield seen_as
+
+
+def unmount(mount: Path) -> Path:
+    """What it was mounted on shows up."""
+    mount_point = mount.with_name("beside")
+    mount_point.mkdir(exist_ok=True)
+    mount.unlink()
+    mount.symlink_to(mount_point)
+    return mount_point
+
+
+@pytest.mark.parametrize("out", [".", "runs/math"])
+def test_a_run_whose_file_system_goes_writes_nothing_in_its_place(mount: Path, out: str) -> None:
+    ending, folder = Ending(), mount / out
+    found: list[bool] = []
+
+    def run() -> None:
+        with ending.watched(), Lease(folder, ending, patience=QUICK) as lease:
+            found.append(lease.has_folder())
+            unmount(mount)
+            found.append(lease.has_folder())
             time.sleep(20)
 
+    with pytest.raises(FolderLost, match="on another file system than when this run began"):
+        run()
+    assert found == [True, False]
+    assert list(mount.iterdir()) == []
+
+
+def test_a_job_that_meets_it_first_says_the_same(mount: Path) -> None:
+    ending = Ending()
+
+    def run() -> None:
+        with ending.watched(), Lease(mount / "run", ending):
+            unmount(mount)
+            (mount / "run" / "rows.parquet").read_bytes()
+
+    with pytest.raises(FolderLost, match="on another file system") as met:
+        run()
+    assert isinstance(met.value.__cause__, FileNotFoundError)
+
+
+def test_an_error_in_a_folder_that_is_there_stays_what_it_is(tmp_path: Path) -> None:
+    ending = Ending()
     with (
-        tempfile.TemporaryDirectory(dir=mounted) as folder,
-        pytest.raises(FolderLost, match="on another file system than when this run began"),
+        pytest.raises(ZeroDivisionError),
+        ending.watched(),
+        Lease(tmp_path, ending, patience=QUICK),
     ):
-        run(Path(folder))
-    assert list(beside.iterdir()) == []
+        1 / 0  # noqa: B018
+
+
+def test_a_folder_that_comes_back_on_another_device_is_the_same(
+    mount: Path, tmp_path: Path
+) -> None:
+    ending, again = Ending(), tmp_path / "beside"
+    shutil.copytree(mount, again)
+    with ending.watched(), Lease(mount, ending, patience=QUICK) as lease:
+        shutil.copy(mount / LEASE, again / LEASE)
+        unmount(mount)
+        time.sleep(10 * QUICK.refresh_s)
+        assert lease.has_folder()
+    assert not (again / LEASE).exists(), "refreshed there, and given up there"
 
 
 def test_a_folder_that_is_away_for_a_while_is_not_made_anew(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ RUNS_CODE = {
     "a group on another host": asking(
         tensor_parallel_size=2, nnodes=2, node_rank=1, master_addr="203.0.113.7"
     ),
+    "a second node": asking(nnodes=2, node_rank=0),
     "its first place": asking(data_parallel_size=2, data_parallel_rank=0),
     "what engines tell each other": asking(data_parallel_address="203.0.113.7"),
     "traces to another host": asking(otlp_traces_endpoint="http://203.0.113.7:4317"),
@@ -72,6 +73,8 @@ def test_what_runs_code_needs_the_flag(given: Job) -> None:
     [
         asking(tensor_parallel_size=4, distributed_executor_backend="ray", dtype="bfloat16"),
         asking(trust_remote_code=False, hf_overrides={"rope_theta": 1e6}),
+        asking(trust_remote_code=0, nnodes=1, node_rank=0, data_parallel_hybrid_lb=False),
+        asking(trust_remote_code=None, nnodes=None, logits_processors=[], additional_config={}),
         asking(speculative_config={"method": "ngram", "num_speculative_tokens": 3}),
         asking(speculative_config={"method": "eagle3", "model": "org/Draft-1.5B"}),
         asking(spec_model="/models/draft-1.5b", load_format="safetensors"),

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from factory.job import ModelSection
 from factory.job_stages import Stage
 from factory.placement import GROUPS_PER_BLOCK, MAX_RESTARTS
@@ -15,6 +17,7 @@ from factory.watched_stage import run_until_stored
 from schemas.records import ProblemGroup, Status
 from tests.factory.builders import group, store, unlabelled
 from workers.suspects import DEATHS_TO_SUSPECT, ENGINES_TO_FAIL
+from workers.worker import ATTEMPTS
 
 DEATHS_PER_POISON = DEATHS_TO_SUSPECT + ENGINES_TO_FAIL
 
@@ -100,3 +103,36 @@ def test_a_file_is_read_in_two_parts_where_some_of_it_come_last(tmp_path: Path) 
         {"file": file, "problem_ids": ["p001", "p002"]},
         {"file": file, "problem_ids": ["p000"]},
     ]
+
+
+class Handle:
+    """Of a tally by which one worker was well."""
+
+    def __init__(self) -> None:
+        self.well = self.num_workers = self
+
+    def remote(self) -> list[str]:
+        return ["well"]
+
+
+def test_what_ran_on_good_engines_is_not_to_blame_for_the_end_of_a_bad_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ray.get", lambda answer, timeout: answer)
+    monkeypatch.setattr("factory.watched_stage.PAUSE_S", 0.0)
+    folder, source = StageFolder(path=tmp_path / "stage"), source_of(tmp_path, 4)
+    marks: list[list[str]] = []
+
+    def run(*, folder: Path, pending: Mapping[str, Row], **others: Any) -> None:
+        marks.append(sorted(path.name for path in folder.glob("attempts/*")))
+        (folder / ATTEMPTS).mkdir(exist_ok=True)
+        for name in ("batch.well", "batch.gone", "other.well"):
+            (folder / ATTEMPTS / name).touch()
+        if len(marks) == 1:
+            raise EnginesLost("died again and again")
+        store(folder / "all.parquet", map(group, pending))
+
+    section = ModelSection(model="scripted")
+    stage = Stage(name="label", folder=folder, program=nothing, section=section)
+    run_until_stored(stage, source, StoredRows(folder), Handle(), None, run)
+    assert marks == [[], ["batch.gone"]]

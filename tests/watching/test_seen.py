@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from factory.ending import Ending
-from factory.lease import FolderLost
+from factory.errors import FolderLost
 from factory.recipes import load_recipe
 from factory.watching.events import event
 from factory.watching.seen import job_seen
 from factory.watching.stage_run import StageRun, unwatched
 from factory.watching.status import State
 from factory.watching.status_file import STATUS_FILE, read_status
-from schemas.files import place, read_bytes
+from schemas.files import is_local, place, read_bytes
 from tests.factory.builders import manifest_of
 
 MANIFEST = manifest_of(load_recipe("math-shepherd"))
@@ -43,19 +43,25 @@ def test_shards_are_counted_over_runs_and_every_run_is_in_the_log(folder: Path) 
     assert [line["event"] for line in lines] == 2 * run
 
 
-def test_a_run_that_lost_its_folder_leaves_the_next_ones_status(folder: Path) -> None:
+def test_a_run_that_lost_its_folder_leaves_the_next_ones_status_and_log(folder: Path) -> None:
     lost, written = Ending(), []
+    has_folder = [True]
 
     def run() -> None:
-        with lost.watched(), job_seen(folder, MANIFEST, unwatched, lost):
+        seen = job_seen(folder, MANIFEST, unwatched, lost, lambda: has_folder[0])
+        with lost.watched(), seen:
             with job_seen(folder, MANIFEST, unwatched, Ending()):
-                pass
-            written.append(read_bytes(folder / STATUS_FILE))
+                event("sealed before", num_sealed=7)
+            has_folder[0] = False
+            written.extend(read_bytes(folder / name) for name in (STATUS_FILE, "log.jsonl"))
             lost.fail(FolderLost("taken over"))
 
     with pytest.raises(FolderLost):
         run()
-    assert [read_bytes(folder / STATUS_FILE)] == written
+    status, log = (read_bytes(folder / name) for name in (STATUS_FILE, "log.jsonl"))
+    assert status == written[0]
+    if not is_local(folder):  # elsewhere it is written whole, and would lack the next run's lines
+        assert log == written[1]
 
 
 def test_a_store_that_cannot_be_written_ends_nothing(bucket: str) -> None:

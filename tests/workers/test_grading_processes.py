@@ -37,7 +37,7 @@ def _workers(grader: Grader) -> list[int]:
     return _children(process.pid)
 
 
-def _wait_for(condition: Callable[[], bool], timeout_s: float = 5.0) -> bool:
+def _wait_for(condition: Callable[[], bool], timeout_s: float = 30.0) -> bool:
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
         if condition():

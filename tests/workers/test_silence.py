@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from workers.process import Process, started
-from workers.tally import Tally, WorkerCounts
+from workers.tally import MAX_QUIET_S, Tally, WorkerCounts
 
 
 def counts(slot: str, pid: int, **fields: object) -> WorkerCounts:
@@ -43,6 +43,16 @@ def test_a_worker_that_is_there_and_reports_nothing_is_silent_all_the_same() -> 
     tally.alive("stuck")
     assert tally.by_worker()["stuck"].silent_s < 100
     assert [process.pid for process in tally.silent(100.0)] == [1]
+
+
+def test_well_is_who_was_heard_last_in_its_place_and_has_its_engine() -> None:
+    tally = Tally()
+    for name, slot in (("replaced", "a"), ("later", "a"), ("gone", "b"), ("broken", "c")):
+        tally.report(name, counts(slot, 1))
+    tally.report("broken", replace(tally.workers["broken"], death="CUDA error"))
+    tally.alive_s["gone"] -= MAX_QUIET_S + 1
+    assert tally.well() == ["later"]
+    assert Tally().well() == []
 
 
 def test_a_process_is_ended_by_its_name(sleeper: subprocess.Popen[bytes]) -> None:

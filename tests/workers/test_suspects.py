@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.suspects import DEATHS_TO_FAIL, Deaths, Suspects
+from workers.suspects import DEATHS_TO_FAIL, Deaths, Suspects, acquit
 
 
 def lives(folder: Path, number: int, *, engine_died: bool) -> None:
@@ -54,3 +54,26 @@ def test_what_ends_well_leaves_no_trace_of_anybody(tmp_path: Path) -> None:
     lives(tmp_path, 1, engine_died=True)
     asyncio.run(run())
     assert not any(tmp_path.iterdir())
+
+
+def test_workers_that_were_well_when_they_were_ended_count_for_nothing(tmp_path: Path) -> None:
+    lives(tmp_path, 2, engine_died=False)
+    lives(tmp_path, 2, engine_died=True)
+    acquit(tmp_path, ["False1", "True1"])
+    assert deaths(tmp_path) == Deaths(num_engines=2, num_workers=1)
+    acquit(tmp_path / "absent", ["False0"])
+
+
+def test_a_folder_that_is_gone_is_not_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pass_folder = tmp_path / "pass-0000"
+
+    async def run() -> None:
+        async with Suspects(pass_folder / "attempts", "one").marked("it"):
+            pass
+
+    monkeypatch.setattr("workers.suspects.patiently", asyncio.to_thread)
+    with pytest.raises(FileNotFoundError):
+        asyncio.run(run())
+    assert not pass_folder.exists()
