@@ -47,16 +47,8 @@ def _scale() -> None:
 
 def _training() -> None:
     from factory.bench.training import measure
-    from factory.bench.training_worlds import MILD
 
-    measure(SCRATCH, MILD)
-
-
-def _training_hot() -> None:
-    from factory.bench.training import measure
-    from factory.bench.training_worlds import HOT
-
-    measure(SCRATCH, HOT)
+    measure(SCRATCH)
 
 
 def _training_speed() -> None:
@@ -73,11 +65,10 @@ PARTS: dict[str, Callable[[], None]] = {
     "consensus": _consensus,
     "scale": _scale,
     "training": _training,
-    "training-hot": _training_hot,
     "training-speed": _training_speed,
 }
-BY_NAME = ("training-hot", "training-speed")
-"""Not run with all others: it takes an hour, it needs a GPU."""
+BY_NAME = ("training-speed",)
+"""Not run with all others: it needs a GPU."""
 
 if __name__ == "__main__":
     wanted = sys.argv[1:] or [name for name in PARTS if name not in BY_NAME]

@@ -4,23 +4,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from factory.bench.training_scores import Mean, Summary
+from factory.bench.training_scores import F1, Mean, Summary
 
 
 def print_table(rows: Sequence[Summary]) -> None:
     """By condition, best F1 first."""
     print(
-        f"{'condition':<16}{'labels by':<30}{'solutions':>10}{'kept':>7}{'tokens':>12}"
-        f"{'first-error F1':>24}{'over hard, K = 8':>26}{'best of 8, minimum':>24}"
-        f"{'vote by minimum':>24}{'over the majority':>26}"
+        f"{'condition':<17}{'labels by':<28}{'solutions':>9}{'kept':>7}{'tokens':>12}"
+        f"{F1:>24}{'over hard, K = 8':>26}{'best of 8, minimum':>24}{'over the majority':>26}"
+        f"{'vote by minimum':>24}{'over the majority':>26}{'over hard, K = 8':>26}"
     )
-    for row in sorted(rows, key=lambda r: (r.condition, -r.first_error_f1.value)):
+    for row in sorted(rows, key=lambda r: (r.condition, -r.values[F1].value)):
+        over = row.over_reference or {}
         print(
-            f"{row.condition:<16}{row.recipe:<30}{row.num_solutions:>10.0f}{row.num_rows:>7.0f}"
-            f"{row.num_tokens:>12,.0f}{_text(row.first_error_f1):>24}"
-            f"{'' if row.f1_gain is None else _signed(row.f1_gain):>26}"
-            f"{_text(row.best_of_8['prm-min']):>24}{_text(row.best_of_8['vote-min']):>24}"
-            f"{_signed(row.gain_over_majority['vote-min']):>26}"
+            f"{row.condition:<17}{row.recipe:<28}{row.num_solutions:>9.0f}{row.num_rows:>7.0f}"
+            f"{row.num_tokens:>12,.0f}{_text(row.values[F1]):>24}{_signed(over.get(F1)):>26}"
+            f"{_text(row.values['prm-min']):>24}{_signed(row.over_majority['prm-min']):>26}"
+            f"{_text(row.values['vote-min']):>24}{_signed(row.over_majority['vote-min']):>26}"
+            f"{_signed(over.get('vote-min')):>26}"
         )
 
 
@@ -28,19 +29,20 @@ def _text(mean: Mean) -> str:
     return f"{mean.value:.3f} ({mean.low:.3f}, {mean.high:.3f})"
 
 
-def _signed(mean: Mean) -> str:
+def _signed(mean: Mean | None) -> str:
+    if mean is None:
+        return ""
     return f"{mean.value:+.3f} ({mean.low:+.3f}, {mean.high:+.3f})"
 
 
 def plot_first_errors(rows: Sequence[Summary], path: Path) -> None:
     """One panel a condition: F1 with its interval for every recipe, the oracle's as a line."""
-    conditions = sorted({row.condition for row in rows}, key=lambda c: (c[0].isdigit(), len(c), c))
-    of_condition = [[row for row in rows if row.condition == name] for name in conditions]
-    ceiling = max(row.first_error_f1.value for row in rows if row.recipe == "oracle")
+    of_condition = _by_condition(rows)
+    ceiling = max(row.values[F1].value for row in rows if row.recipe == "oracle")
     _draw(
         [
-            Panel(title, "first-error F1 of the PRM", [(r, r.first_error_f1) for r in members])
-            for title, members in zip(conditions, of_condition, strict=True)
+            Panel(title, "first-error F1 of the PRM", [(r, r.values[F1]) for r in members])
+            for title, members in of_condition.items()
         ],
         path,
         line=ceiling,
@@ -49,19 +51,23 @@ def plot_first_errors(rows: Sequence[Summary], path: Path) -> None:
 
 
 def plot_best_of_8(rows: Sequence[Summary], path: Path, majority: float) -> None:
-    """One panel a way to choose of 8: accuracy for every recipe, the majority's as a line."""
+    """One panel a way to choose of 8 and a condition: accuracies, the majority's as a line."""
     _draw(
         [
-            Panel(title, "accuracy at best of 8", [(row, row.best_of_8[name]) for row in rows])
-            for name, title in (
-                ("prm-min", "highest least step score"),
-                ("vote-min", "vote by least step score"),
-            )
+            Panel(f"{way}, {title}", "accuracy", [(row, row.values[name]) for row in members])
+            for name, way in (("prm-min", "highest score"), ("vote-min", "vote by score"))
+            for title, members in _by_condition(rows).items()
         ],
         path,
         line=majority,
-        title="The same PRM on labels of each recipe (rows trained on); dotted: majority vote",
+        title="Best of 8 by least step scores (rows trained on); dotted: majority vote",
     )
+
+
+def _by_condition(rows: Sequence[Summary]) -> dict[str, list[Summary]]:
+    """All solutions first, then by budget."""
+    names = sorted({row.condition for row in rows}, key=lambda c: (c[0].isdigit(), len(c), c))
+    return {name: [row for row in rows if row.condition == name] for name in names}
 
 
 class Panel(NamedTuple):
@@ -79,10 +85,13 @@ def _draw(panels: Sequence[Panel], path: Path, *, line: float, title: str) -> No
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
+    num_lines = -(-len(panels) // 2)
     figure, axes = pyplot.subplots(
-        1, len(panels), figsize=(5 * len(panels), 4.6), sharex=True, squeeze=False
+        num_lines, 2, figsize=(10, 4.4 * num_lines), sharex=True, squeeze=False
     )
-    for axis, panel in zip(axes[0], panels, strict=True):
+    for axis in axes.flat[len(panels) :]:
+        axis.remove()
+    for axis, panel in zip(axes.flat, panels, strict=False):
         shown = sorted(panel.values, key=lambda pair: pair[1].value)
         means = [mean for _, mean in shown]
         places = range(len(shown))

@@ -19,7 +19,7 @@ from math import comb, inf, isnan, prod
 
 import numpy as np
 
-from factory.evaluation.resampling import Array, Estimate, estimate
+from factory.evaluation.resampling import Array, Estimate, estimate, resamples
 
 AGGREGATIONS: dict[str, Callable[[Sequence[float]], float]] = {
     "last": lambda scores: scores[-1],
@@ -110,20 +110,33 @@ def accuracies(solutions: Sequence[Sampled]) -> dict[str, float]:
 
 def score_best_of(problems: Sequence[Sequence[Sampled]]) -> tuple[MethodScore, ...]:
     """Every method over all problems, with intervals over problems."""
-    rows = [accuracies(solutions) for solutions in problems]
-    names = _names()
-    table = np.array([[row[name] for name in names] for row in rows], dtype=np.float64)
-    sums = np.column_stack([table.reshape(len(rows), len(names)), np.ones(len(rows))])
+    names, sums = _names(), _sums(problems)
     return tuple(
         MethodScore(
             method=name,
-            accuracy=estimate(sums, _mean_of(i), num=len(rows)),
+            accuracy=estimate(sums, _mean_of(i), num=len(sums)),
             gain=None
             if name == MAJORITY
-            else estimate(sums, _gain(i, names.index(MAJORITY)), num=len(rows)),
+            else estimate(sums, _gain(i, names.index(MAJORITY)), num=len(sums)),
         )
         for i, name in enumerate(names)
     )
+
+
+def resampled_accuracies(problems: Sequence[Sequence[Sampled]]) -> dict[str, Array]:
+    """By method, its accuracy in every resample of the problems; those of two models that scored
+    the same solutions are paired."""
+    sums = _sums(problems)
+    drawn = np.concatenate([weights @ sums for weights in resamples(len(sums))])
+    return {name: _mean_of(i)(drawn) for i, name in enumerate(_names())}
+
+
+def _sums(problems: Sequence[Sequence[Sampled]]) -> Array:
+    """P x (methods + 1): accuracies, and one more for each problem."""
+    rows = [accuracies(solutions) for solutions in problems]
+    names = _names()
+    table = np.array([[row[name] for name in names] for row in rows], dtype=np.float64)
+    return np.column_stack([table.reshape(len(rows), len(names)), np.ones(len(rows))])
 
 
 def curve(problems: Sequence[Sequence[Sampled]], sizes: Sequence[int]) -> dict[str, list[float]]:

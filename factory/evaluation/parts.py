@@ -87,6 +87,15 @@ class ProcessBenchPart:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SampledProblems:
+    """Of each problem its N solutions."""
+
+    problems: list[list[Sampled]]
+    num_ungraded: int
+    """Solutions that the grader could not judge."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class BestOfPart:
     """Which of N solutions is preferred."""
 
@@ -97,7 +106,8 @@ class BestOfPart:
     def texts(self) -> list[SolutionText]:
         return [solution.text for row in self.rows for solution in row.solutions]
 
-    def report(self, scores: Scores) -> dict[str, Any]:
+    def sampled(self, scores: Scores) -> SampledProblems:
+        """The solutions graded, with their scores."""
         left = iter(scores)
         problems: list[list[Sampled]] = []
         num_ungraded = 0
@@ -111,13 +121,18 @@ class BestOfPart:
                 problems.append([Sampled(answer=a, is_correct=c, scores=s) for a, c, s in entries])
         finally:
             grader.close()
+        return SampledProblems(problems=problems, num_ungraded=num_ungraded)
+
+    def report(self, scores: Scores) -> dict[str, Any]:
+        found = self.sampled(scores)
+        problems = found.problems
         sizes = [len(problem) for problem in problems]
         tried = [n for n in CURVE_SIZES if n < max(sizes)] + [max(sizes)]
         return {
             "num_problems": len(problems),
             "num_solutions": sum(sizes),
             "solutions_per_problem": [min(sizes), max(sizes)],
-            "num_ungraded": num_ungraded,
+            "num_ungraded": found.num_ungraded,
             "num_unanswered": sum(s.answer is None for p in problems for s in p),
             "num_problems_unanswered": sum(all(s.answer is None for s in p) for p in problems),
             "num_unscored": sum(not s.is_scored for p in problems for s in p),

@@ -157,7 +157,7 @@ def score_processbench(
     sums = {name: _sums([s for s in solutions if s.subset == name], threshold) for name in names}
     subsets = tuple(_subset_score(name, sums[name]) for name in names)
     total = _sums_of_subsets(solutions, threshold)
-    others = [i for i, name in enumerate(names) if name != threshold.chosen_on]
+    others = _held_out(names, threshold)
     has_rest = threshold.chosen_on is not None and bool(others)
     return ProcessBenchScore(
         threshold=threshold,
@@ -172,12 +172,16 @@ def score_processbench(
     )
 
 
-def resampled_f1(solutions: Sequence[JudgedSolution], threshold: Threshold) -> Array:
-    """The mean of the subsets' F1 in every resample of the problems; those of two models that
-    judged the same solutions are paired."""
+def resampled_held_out_f1(solutions: Sequence[JudgedSolution], threshold: Threshold) -> Array:
+    """`held_out_f1` in every resample of the problems; those of two models that judged the same
+    solutions are paired."""
     total = _sums_of_subsets(solutions, threshold)
-    statistic = _mean_f1(range(len(_subsets(solutions))))
+    statistic = _mean_f1(_held_out(_subsets(solutions), threshold))
     return np.concatenate([statistic(weights @ total) for weights in resamples(len(total))])
+
+
+def _held_out(names: Sequence[str], threshold: Threshold) -> list[int]:
+    return [i for i, name in enumerate(names) if name != threshold.chosen_on]
 
 
 def _subsets(solutions: Sequence[JudgedSolution]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from math import inf, nan
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from factory.evaluation.best_of import (
     aggregate,
     curve,
     expected_accuracy,
+    resampled_accuracies,
     score_best_of,
 )
 
@@ -181,3 +183,14 @@ def test_the_better_of_two_long_solutions_is_no_tie() -> None:
     pair = (sampled("1", True, *[0.5] * 30), sampled("2", False, *[0.3] * 30))
     found = accuracies(pair)
     assert found["prm-product"] == found["vote-product"] == 1.0
+
+
+def test_resampled_accuracies_have_the_intervals_that_are_reported() -> None:
+    problems = [PROBLEM, PROBLEM[:2], PROBLEM[2:], PROBLEM[::3]] * 5
+    drawn = resampled_accuracies(problems)
+    reported = {method.method: method.accuracy for method in score_best_of(problems)}
+    assert drawn.keys() == reported.keys()
+    for name, found in reported.items():
+        low, high = np.quantile(drawn[name], (0.025, 0.975))
+        assert (found.low, found.high) == pytest.approx((low, high))
+    assert reported[PASS_1].low != reported[PASS_1].high

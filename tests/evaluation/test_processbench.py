@@ -15,7 +15,7 @@ from factory.evaluation.processbench import (
     is_right,
     predicted_error,
     readable_between,
-    resampled_f1,
+    resampled_held_out_f1,
     score_processbench,
 )
 
@@ -198,8 +198,11 @@ def test_the_resampled_f1_has_the_interval_that_is_reported() -> None:
         )
         for n in range(60)
     ]
-    drawn = resampled_f1(solutions, GIVEN)
-    low, high = np.quantile(drawn[~np.isnan(drawn)], (0.025, 0.975))
-    reported = score_processbench(solutions, GIVEN).average_f1
-    assert 0 < low < high < 1
-    assert (reported.low, reported.high) == (low, high)
+    for threshold in (GIVEN, Threshold(value=0.5, chosen_on="a")):
+        drawn = resampled_held_out_f1(solutions, threshold)
+        low, high = np.quantile(drawn[~np.isnan(drawn)], (0.025, 0.975))
+        found = score_processbench(solutions, threshold)
+        reported = found.held_out_f1 if threshold.chosen_on else found.average_f1
+        assert reported is not None
+        assert 0 < low < high < 1
+        assert (reported.low, reported.high) == pytest.approx((low, high))

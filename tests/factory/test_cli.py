@@ -1,5 +1,6 @@
 """The command line: bad input leaves with code 2, one line on stderr, and nothing written."""
 
+import errno
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import pytest
 
 from factory.cli import main
 from factory.cli.app import print_error
+from factory.cli.commands import _is_gone
 from tests.factory.builders import group, job_file, job_folder, store
 
 ROOT = Path(__file__).parents[2]
@@ -239,3 +241,21 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, run: Any) -> None:
     )
     assert code == 130
     assert err == "stopped; what is done is kept: run the same command again to go on\n"
+
+
+@pytest.mark.parametrize(
+    ("folder", "is_gone"),
+    [
+        (ROOT / "runs" / "math", True),
+        (ROOT / "factory-runs", True),
+        (ROOT / "factory" / "recipes", False),
+        (ROOT / "workers", False),
+        (Path(json.__file__).parent, False),
+        (Path(pytest.__file__).parent, False),
+    ],
+)
+def test_a_file_that_is_gone_is_the_persons_but_for_those_of_programs(
+    folder: Path, is_gone: bool
+) -> None:
+    error = FileNotFoundError(errno.ENOENT, "No such file", str(folder / "x.parquet"))
+    assert _is_gone(error) == is_gone
