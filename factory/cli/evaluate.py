@@ -1,13 +1,17 @@
 """The command that measures a process reward model."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
 
 from factory.cli.app import app, err, out
 from factory.errors import InputError
+
+if TYPE_CHECKING:
+    from schemas.generation import Sampling
 
 SCORING = "How it is run"
 READING = "Where scores turn bad"
@@ -57,13 +61,20 @@ def evaluate(
         typer.Option(help="Verifications a generative PRM averages.", rich_help_panel=SCORING),
     ] = 1,
     temperature: Annotated[
-        float, typer.Option(min=0, help="Of a generative PRM.", rich_help_panel=SCORING)
-    ] = 0.6,
+        float | None,
+        typer.Option(min=0, help="Of a generative PRM; 0.6.", rich_help_panel=SCORING),
+    ] = None,
     max_tokens: Annotated[
-        int,
-        typer.Option(min=1, help="A verification's, of a generative PRM.", rich_help_panel=SCORING),
-    ] = 4096,
-    seed: Annotated[int, typer.Option(min=0, rich_help_panel=SCORING)] = 0,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of a generative PRM's verification, in each of its turns; 4096.",
+            rich_help_panel=SCORING,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of a generative PRM; 0.", rich_help_panel=SCORING)
+    ] = None,
     engine_args: Annotated[
         str | None,
         typer.Option(
@@ -105,8 +116,8 @@ def evaluate(
         ),
     ] = None,
     step_threshold: Annotated[
-        float, typer.Option(help="For labels and PRMBench.", rich_help_panel=READING)
-    ] = 0.5,
+        float | None, typer.Option(help="For labels and PRMBench; 0.5.", rich_help_panel=READING)
+    ] = None,
 ) -> None:
     """Measure a PRM: first errors, best-of-N, agreement with labels, each with its interval.
 
@@ -121,10 +132,11 @@ def evaluate(
     from factory.report.evaluation import print_evaluation
     from factory.report.evaluation_plots import plot_evaluation
     from factory.scorers import open_scorer
-    from schemas.generation import Sampling
 
     settings = EvalSettings(
-        threshold=threshold, threshold_subset=threshold_subset, step_threshold=step_threshold
+        threshold=threshold,
+        threshold_subset=threshold_subset,
+        **({} if step_threshold is None else {"step_threshold": step_threshold}),
     )
     inputs = EvalInputs(
         processbench=processbench,
@@ -136,8 +148,16 @@ def evaluate(
         split=split,
     )
     if inputs.is_empty:
+        _refuse_without("a dataset on the Hub", split=split)
         inputs = toy_inputs(limit)
         err.print("[yellow]note:[/] no benchmark named: these are the toy world's own")
+    if not inputs.labels:
+        _refuse_without("--labels", labels_format=labels_format)
+    if not inputs.processbench:
+        thresholds = {"threshold": threshold, "threshold_subset": threshold_subset}
+        _refuse_without("--processbench", **thresholds)
+    if not (inputs.labels or inputs.prmbench):
+        _refuse_without("--labels or --prmbench", step_threshold=step_threshold)
     parts = read_parts(inputs, settings)
     if out_folder is not None:
         prepare_out(out_folder)
@@ -147,7 +167,7 @@ def evaluate(
         device=device,
         form=form,
         num_samples=samples,
-        sampling=Sampling(temperature=temperature, max_tokens=max_tokens),
+        sampling=_sampling(temperature, max_tokens),
         seed=seed,
         engine_args=_engine_args(engine_args),
         layout=layout,
@@ -173,6 +193,23 @@ def evaluate(
         out.print(f"\n{escape(str(out_folder))}: {names}", soft_wrap=True, highlight=False)
         if not find_spec("matplotlib"):
             err.print("no plots: for those of --best-of and --labels install matplotlib")
+
+
+def _refuse_without(needed: str, **options: object) -> None:
+    """Raises InputError for an option that is given and would change nothing."""
+    for name, value in options.items():
+        if value is not None:
+            option = "--" + name.replace("_", "-")
+            raise InputError(f"{option} is for {needed}: name one, or leave it out")
+
+
+def _sampling(temperature: float | None, max_tokens: int | None) -> "Sampling | None":
+    """The usual one but for what is given; `None` where nothing is."""
+    from factory.scorers.opening import SAMPLING
+
+    given = {"temperature": temperature, "max_tokens": max_tokens}
+    changes: dict[str, Any] = {name: v for name, v in given.items() if v is not None}
+    return replace(SAMPLING, **changes) if changes else None
 
 
 def _engine_args(text: str | None) -> dict[str, Any] | None:

@@ -2,7 +2,10 @@
 
 AUC is the chance that a good step scores above a bad one, ties counting a half. ECE is the mean
 distance between score and share of good steps over ten bins of equal width, weighted by their
-steps; Brier the mean squared distance to the label. `reliability` is what a diagram shows.
+steps. It is a mean of absolute values, so noise adds to it: N steps of a calibrated PRM have more
+than 0, and a resample of them more again. Its interval is therefore that of the resamples, shifted
+so that their mean is the value. Brier is the mean squared distance to the label. `reliability` is
+what a diagram shows.
 """
 
 from collections.abc import Hashable, Sequence
@@ -79,7 +82,7 @@ def score_steps(steps: Sequence[LabelledStep], threshold: float = 0.5) -> StepSc
         agreement=estimate(sums, _agreement, num=num),
         balanced_accuracy=estimate(sums, _balanced, num=num),
         auc=_auc_estimate(scores_S, good_S, problem_S, len(places)),
-        ece=estimate(sums, _ece, num=num),
+        ece=_ece_estimate(sums, num=num),
         brier=estimate(sums, lambda s: share(s[..., _SQUARES], _num(s)), num=num),
         reliability=_reliability(sums.sum(axis=0)),
     )
@@ -157,6 +160,15 @@ def _ece(sums: Array) -> Array:
     bins = sums[..., _BINS:].reshape(*sums.shape[:-1], 3, NUM_BINS)
     gaps = np.abs(bins[..., 1, :] - bins[..., 2, :]).sum(axis=-1)
     return share(gaps, _num(sums))
+
+
+def _ece_estimate(sums: Array, *, num: int) -> Estimate:
+    found = estimate(sums, _ece, num=num)
+    if found.value is None or found.low is None:
+        return found
+    drawn = np.concatenate([_ece(weights @ sums) for weights in resamples(len(sums))])
+    centred = drawn - np.nanmean(drawn) + found.value
+    return with_interval(found.value, np.maximum(centred, 0.0), num=num)
 
 
 def _reliability(total: Array) -> tuple[Bin, ...]:

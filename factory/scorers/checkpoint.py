@@ -2,7 +2,7 @@
 
 import json
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ class Checkpoint:
     """A folder or a Hub id."""
     config: dict[str, Any]
     prm: PrmFile | None
+    revision: str | None = None
+    """On the Hub: the commit the two files are of, and with them all that is loaded."""
 
     @property
     def architecture(self) -> str:
@@ -81,7 +83,8 @@ def open_checkpoint(model: str) -> Checkpoint:
             f"model folder {model} does not exist; give a folder in Hugging Face's layout or a "
             "Hub id like 'org/name'"
         )
-    return _read(model, _from_hub(model))
+    folder = _from_hub(model)
+    return replace(_read(model, folder), revision=folder.name)
 
 
 def _read(model: str, folder: Path) -> Checkpoint:
@@ -96,7 +99,8 @@ def _read(model: str, folder: Path) -> Checkpoint:
 
 
 def _from_hub(model: str) -> Path:
-    """The folder of the Hub's cache that holds the two files, or the first where that is all."""
+    """The folder of the Hub's cache that holds the two files, or the first where that is all. Its
+    name is their commit."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 
@@ -105,7 +109,7 @@ def _from_hub(model: str) -> Path:
     except Exception as error:
         raise InputError(f"{model!r} is no folder here, and {hub_trouble(error)}") from error
     with suppress(EntryNotFoundError, OSError):  # most models have none
-        hf_hub_download(model, PRM_FILE)
+        hf_hub_download(model, PRM_FILE, revision=config.parent.name)
     return config.parent
 
 

@@ -46,6 +46,9 @@ class Head:
 
     model: str
     layout: Layout
+    revision: str | None = None
+    """Of a model on the Hub."""
+    runs_remote_code: bool = False
     good_label: int = 1
     """Its class of good steps."""
 
@@ -78,6 +81,8 @@ class DiscriminativeScorer:
         layout = self._head.layout
         return {
             "model": self._head.model,
+            "revision": self._head.revision,
+            "runs_remote_code": self._head.runs_remote_code,
             "kind": "discriminative",
             "layout": layout.name,
             "separator": layout.separator,

@@ -26,8 +26,8 @@ def open_scorer(
     device: Literal["auto", "cpu", "gpu"] = "auto",
     form: str | None = None,
     num_samples: int = 1,
-    sampling: Sampling = SAMPLING,
-    seed: int = 0,
+    sampling: Sampling | None = None,
+    seed: int | None = None,
     engine_args: Mapping[str, Any] | None = None,
     layout: str | None = None,
     separator: str | None = None,
@@ -38,7 +38,8 @@ def open_scorer(
     """Loads a process reward model: a folder or a Hub id.
 
     A discriminative model runs on transformers ("auto") or vLLM's pooling engine, a generative one
-    on vLLM. `form`, `num_samples` and `sampling` are a generative model's; `form` is needed where
+    on vLLM. `form`, `num_samples`, `sampling` (by default `SAMPLING`), `seed` and `unsafe_sandbox`
+    are a generative model's; `form` is needed where
     no prm.json names one, and makes a language model a generative PRM. `layout` and `separator`
     are a discriminative model's. They and `system` ("" sends none) each stand in for what prm.json
     says, or where there is none the published models. Code that comes with a checkpoint is run
@@ -64,14 +65,19 @@ def open_scorer(
             system=system,
             device=device,
             num_samples=num_samples,
-            sampling=sampling,
-            seed=seed,
-            engine_args=_with_remote_code(engine_args, trust_remote_code),
+            sampling=sampling or SAMPLING,
+            seed=seed or 0,
+            engine_args=_for_vllm(engine_args, checkpoint, trust_remote_code),
             unsafe_sandbox=unsafe_sandbox,
         )
     assert checkpoint.kind == DISCRIMINATIVE
     if form is not None or num_samples != 1:
         raise InputError(f"{model} is discriminative: it has no form and is read once")
+    if sampling is not None or seed is not None or unsafe_sandbox:
+        raise InputError(
+            f"{model} is discriminative, nothing is drawn and no code is run: leave --temperature, "
+            "--max-tokens, --seed and --unsafe-sandbox out"
+        )
     return _open_discriminative(
         checkpoint,
         backend=backend,
@@ -100,6 +106,8 @@ def _open_discriminative(
     assert good_label is not None
     head = Head(
         model=checkpoint.model,
+        revision=checkpoint.revision,
+        runs_remote_code=trust_remote_code,
         layout=_layout(checkpoint, tokenizer, layout, separator, system),
         good_label=good_label,
     )
@@ -108,7 +116,7 @@ def _open_discriminative(
         _check_vllm()
         from factory.scorers.vllm_backend import VllmBackend
 
-        args = _with_remote_code(engine_args, trust_remote_code)
+        args = _for_vllm(engine_args, checkpoint, trust_remote_code)
         served = VllmBackend(checkpoint, device=device, engine_args=args)
         return DiscriminativeScorer(head, tokenizer, served)
     if engine_args:
@@ -181,6 +189,7 @@ def _open_generative(
         seed=seed,
         description={
             "model": checkpoint.model,
+            "revision": checkpoint.revision,
             "kind": GENERATIVE,
             "form": told,
             "system": verify.system if told == "genprm" else verify.form.system,
@@ -216,7 +225,11 @@ def _tokenizer(checkpoint: Checkpoint, trust_remote_code: bool) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(checkpoint.model, trust_remote_code=trust_remote_code)
+        return AutoTokenizer.from_pretrained(
+            checkpoint.model,
+            revision=checkpoint.revision or "main",
+            trust_remote_code=trust_remote_code,
+        )
     except Exception as error:
         raise not_loaded(f"the tokenizer of {checkpoint.model}", error) from error
 
@@ -229,5 +242,13 @@ def _check_vllm() -> None:
         )
 
 
-def _with_remote_code(args: Mapping[str, Any] | None, trust: bool) -> Mapping[str, Any] | None:
-    return {**(args or {}), "trust_remote_code": True} if trust else args
+def _for_vllm(
+    args: Mapping[str, Any] | None, checkpoint: Checkpoint, trust_remote_code: bool
+) -> dict[str, Any]:
+    """What is given, and for the rest the commit that was looked at."""
+    revision, code = checkpoint.revision, trust_remote_code
+    return {
+        **({"revision": revision, "tokenizer_revision": revision} if revision else {}),
+        **(args or {}),
+        **({"trust_remote_code": True} if code else {}),
+    }

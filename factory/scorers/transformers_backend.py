@@ -120,6 +120,7 @@ def load_network(
     try:
         network, found = kind.from_pretrained(
             checkpoint.model,
+            revision=checkpoint.revision or "main",
             dtype=dtype,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are told below, by name

@@ -22,6 +22,7 @@ class VllmBackend:
         engine_args: Mapping[str, Any] | None = None,
     ) -> None:
         """Raises InputError for what vLLM cannot serve."""
+        self._engine_args = dict(engine_args or {})
         try:
             self._engine = TokenClassifier(checkpoint.model, device=device, engine_args=engine_args)
         except Exception as error:
@@ -47,6 +48,7 @@ class VllmBackend:
             "device": self._engine.device,
             "dtype": self._engine.dtype,
             "max_length": self.max_length,
+            "engine_args": self._engine_args,
         }
 
     def close(self) -> None:

@@ -45,9 +45,9 @@ def test_auc_with_weights_is_auc_of_the_repeated_steps() -> None:
     assert auc(scores, good, weights.astype(float)) == pytest.approx(plain)
 
 
-def drawn(bias: float, num: int = 20_000) -> StepScore:
+def drawn(bias: float, num: int = 20_000, seed: int = 11) -> StepScore:
     """Steps that are good with probability p, by a scorer that says p + bias."""
-    rng = np.random.default_rng(11)
+    rng = np.random.default_rng(seed)
     p = rng.uniform(0.2, 0.7, num)
     labels = rng.random(num) < p
     return score_steps(
@@ -69,6 +69,27 @@ def test_a_calibrated_scorer_has_the_ece_of_noise_and_a_biased_one_its_bias() ->
     assert biased.brier.value is not None
     assert honest.brier.value is not None
     assert biased.brier.value - honest.brier.value == pytest.approx(0.2**2, abs=0.01)
+
+
+@pytest.mark.parametrize(("num", "bias"), [(300, 0.0), (300, 0.2), (20_000, 0.2)])
+def test_the_interval_of_an_ece_holds_its_value(num: int, bias: float) -> None:
+    ece = drawn(bias, num).ece
+    assert ece.value is not None
+    assert ece.low is not None
+    assert ece.high is not None
+    assert 0 <= ece.low < ece.value < ece.high
+
+
+def test_an_ece_of_a_bias_is_covered_as_often_as_it_says() -> None:
+    """Of 200 samples of 2,000 steps, whose noise adds nearly nothing to a bias of .2. 95 % of 200
+    are 190; fewer than 175 have a chance below 1e-4 if they are covered so often."""
+    covered = 0
+    for seed in range(200):
+        ece = drawn(0.2, 2_000, seed).ece
+        assert ece.low is not None
+        assert ece.high is not None
+        covered += ece.low <= 0.2 <= ece.high
+    assert covered >= 175
 
 
 def test_a_blind_scorer_has_an_auc_of_a_half() -> None:

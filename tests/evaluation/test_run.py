@@ -419,6 +419,25 @@ def test_the_command_refuses_a_file_as_its_folder_before_it_loads_a_model(tmp_pa
     assert "is a file: name a folder with --out" in str(done.exception)
 
 
+@pytest.mark.parametrize(
+    ("options", "needed"),
+    [
+        (["--labels-format", "trl"], "--labels-format is for --labels"),
+        (["--split", "test"], "--split is for a dataset on the Hub"),
+        (["--step-threshold", "0.5"], "--step-threshold is for --labels or --prmbench"),
+        (["--best-of", "{file}", "--threshold", "0.5"], "--threshold is for --processbench"),
+        (["--best-of", "{file}", "--threshold-subset", "a"], "--threshold-subset is for --process"),
+    ],
+)
+def test_the_command_refuses_what_would_change_nothing(
+    options: list[str], needed: str, tmp_path: Path
+) -> None:
+    file = jsonl(tmp_path / "b.jsonl", BEST_OF)
+    done = CliRunner().invoke(app, ["eval", "no/model", *(o.format(file=file) for o in options)])
+    assert isinstance(done.exception, InputError)
+    assert needed in str(done.exception)
+
+
 def test_the_command_evaluates_a_prm(tmp_path: Path) -> None:
     from tests.scorers.checkpoints import save_llama_prm
 

@@ -1,5 +1,6 @@
 """Discriminative scorers: read at the separators, the same in any batch, and nothing made up."""
 
+import shutil
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from factory.errors import InputError
 from factory.scorers import SolutionText, open_scorer
+from factory.scorers.checkpoint import Checkpoint, open_checkpoint
+from factory.scorers.opening import SAMPLING
 from factory.scorers.transformers_backend import batches
 from factory.training.layouts import TRL, Layout
 from factory.training.prm_file import DISCRIMINATIVE, PrmFile, write_prm_file
@@ -213,6 +216,9 @@ def test_what_is_no_prm_is_said_in_a_line(config: str | None, message: str, tmp_
         ({"form": "genprm"}, "is discriminative"),
         ({"num_samples": 8}, "is discriminative"),
         ({"num_samples": 0}, "at least 1"),
+        ({"sampling": SAMPLING}, "nothing is drawn"),
+        ({"seed": 0}, "leave --temperature, --max-tokens, --seed"),
+        ({"unsafe_sandbox": True}, "no code is run"),
         ({"engine_args": {"dtype": "float32"}}, "add --backend vllm"),
         ({"separator": "ki ki"}, "the separator 'ki ki' is"),
     ],
@@ -222,6 +228,32 @@ def test_options_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         open_scorer(str(llama), **options)  # type: ignore[arg-type]
+
+
+def test_a_model_on_the_hub_is_of_one_commit_which_is_told(
+    llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its newest commit changes between two looks."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    cached = tmp_path / "models--org--prm"
+    old, new = "a" * 40, "b" * 40
+    shutil.copytree(llama, cached / "snapshots" / old)
+    (cached / "snapshots" / new).mkdir()
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text(old)
+
+    def moves(*read: object) -> Checkpoint:
+        found = open_checkpoint("org/prm")
+        (cached / "refs" / "main").write_text(new)
+        return found
+
+    monkeypatch.setattr("factory.scorers.opening.open_checkpoint", moves)
+    scorer = open_scorer("org/prm")
+    assert scorer.describe()["revision"] == old
+    monkeypatch.undo()
+    [solution, *_] = SOLUTIONS
+    assert scorer.score_all([solution]) == open_scorer(str(llama)).score_all([solution])
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
