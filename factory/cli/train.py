@@ -29,7 +29,12 @@ def train(
     split: Annotated[
         str, typer.Option(help="Of a dataset on the Hub, or of files named so.")
     ] = "train",
-    layout: Annotated[str, typer.Option(help="extra_0 (Qwen2.5-Math-PRM's) or trl.")] = "extra_0",
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            help="extra_0 (Qwen2.5-Math-PRM's) or trl; by default a PRM's own, else extra_0."
+        ),
+    ] = None,
     separator: Annotated[
         str | None, typer.Option(help="One token at the end of each step; by default the layout's.")
     ] = None,

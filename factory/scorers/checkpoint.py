@@ -12,6 +12,7 @@ from factory.training.prm_file import (
     GENERATIVE,
     PRM_FILE,
     PrmFile,
+    good_class,
     read_prm_file,
 )
 
@@ -43,6 +44,11 @@ class Checkpoint:
         """The code that comes with the checkpoint, by what it is for."""
         found = self.config.get("auto_map")
         return found if isinstance(found, dict) else {}
+
+    @property
+    def good_label(self) -> int:
+        """The class of good steps by config.json: the one it names so, else the second."""
+        return good_class(self.config.get("id2label"))
 
     @property
     def kind(self) -> str:

@@ -9,7 +9,14 @@ from factory.errors import InputError
 from factory.scorers.checkpoint import Checkpoint, not_loaded, open_checkpoint
 from factory.scorers.discriminative import DiscriminativeScorer, Head
 from factory.scorers.scorer import Scorer
-from factory.training.layouts import EXTRA_0, SEPARATORS, TRL, Layout, layout_named
+from factory.training.layouts import (
+    EXTRA_0,
+    SEPARATORS,
+    TRL,
+    Layout,
+    layout_like,
+    layout_named,
+)
 from factory.training.prm_file import DISCRIMINATIVE, GENERATIVE, PrmFile
 from schemas.generation import Sampling
 
@@ -102,7 +109,7 @@ def _open_discriminative(
     trust_remote_code: bool,
 ) -> Scorer:
     tokenizer = _tokenizer(checkpoint, trust_remote_code)
-    good_label = 1 if checkpoint.prm is None else checkpoint.prm.good_label
+    good_label = checkpoint.prm.good_label if checkpoint.prm else checkpoint.good_label
     assert good_label is not None
     head = Head(
         model=checkpoint.model,
@@ -141,13 +148,7 @@ def _layout(
     else:
         is_qwen = separator is not None or SEPARATORS[EXTRA_0] in tokenizer.get_vocab()
         found = layout_named(EXTRA_0 if is_qwen else TRL)
-    if name not in (None, found.name):
-        found = layout_named(name)
-    if separator is not None:
-        found = replace(found, separator=separator)
-    if system and found.name == TRL:
-        raise InputError(f"the layout {TRL} has no system text: leave --system out")
-    return found if system is None else replace(found, system=system or None)
+    return layout_like(found, name=name, separator=separator, system=system)
 
 
 def _open_generative(

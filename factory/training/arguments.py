@@ -32,7 +32,7 @@ def training_arguments(settings: TrainSettings, max_steps: int | None) -> dict[s
         "warmup_steps": settings.warmup_steps,
         "weight_decay": settings.weight_decay,
         "max_grad_norm": settings.max_grad_norm,
-        "num_train_epochs": settings.epochs,
+        "num_train_epochs": settings.epochs or 1,  # without, steps are counted
         "max_steps": max_steps or -1,
         "bf16": has_bf16(settings),
         "gradient_checkpointing": settings.gradient_checkpointing,

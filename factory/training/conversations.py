@@ -7,17 +7,18 @@ printed is masked, heading and fences included: the model did not write it, and 
 put there for it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from factory.core.sft import ASSISTANT
-from factory.core.teachers.genprm_checks import CODE_OUTPUT, FENCE
+from factory.core.teachers.genprm_checks import CODE_OUTPUT, FENCE, num_outputs
 from factory.core.teachers.thinkprm import ThinkPrmForm, concluded
 from factory.errors import InputError, shortened
 from factory.training.examples import TOO_LONG, Tally
 from factory.training.layouts import LayoutError
 from factory.training.settings import ERROR, GENPRM, THINKPRM, TRUNCATE_AT_STEP, TrainSettings
+from factory.training.spans import UNTRAINED, Span, TokenExample, labelled
 from factory.training.targets import TargetError, are_texts
 from factory.training.turns import Context, Messages, turns_of
 from schemas.interchange.fields import truths
@@ -26,28 +27,14 @@ from schemas.interchange.numbering import unnumbered
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-UNTRAINED = -100
 COLUMNS = ("conversations", "problem", "prefix_steps", "cot", "prefix_label", "gt_step_labels")
+MARKS = "*#_: \n"
+"""Around a heading."""
 NO_ANSWER = "no turn of the assistant at the end"
 NO_RATIONALE = "no rationale"
 NO_LABEL = "nothing says whether its steps are right"
 SHAREGPT_ROLES = {"human": "user", "gpt": ASSISTANT}
 """What ShareGPT's `from` calls them; `value` is the content."""
-
-
-class TokenExample(TypedDict):
-    """`labels` are the ids themselves where the model learns to write them, else -100."""
-
-    input_ids: list[int]
-    labels: list[int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
-    """A range of characters."""
-
-    start: int
-    end: int
 
 
 def has_rationale(row: Mapping[str, Any]) -> bool:
@@ -114,10 +101,29 @@ def executed_output(text: str) -> Iterator[Span]:
         ends.append(position)
         position += len(FENCE)
     for i in range(2, len(parts) - 2, 2):
-        if parts[i].strip().lower() == CODE_OUTPUT.lower():
+        heading = parts[i].lstrip()
+        if heading.strip().strip(MARKS).lower() == CODE_OUTPUT.lower():
             end = ends[i + 1] + len(FENCE)
             end += text.startswith("\n", end)
-            yield Span(start=ends[i - 1] + len(FENCE) + parts[i].index("["), end=end)
+            yield Span(start=ends[i] - len(heading), end=end)
+
+
+def num_unknown_outputs(text: str) -> int:
+    """What is given out as executed in a form that `executed_output` does not know: another
+    heading, or blocks that do not close. It is learnt as the model's own."""
+    return max(0, num_outputs(text) - sum(1 for _ in executed_output(text)))
+
+
+def _said(context: Context) -> Iterator[str]:
+    """The assistant's turns that are learnt."""
+    for message in context.messages[context.learnt_from :]:
+        if message["role"] == ASSISTANT:
+            yield message["content"]
+
+
+def _beginning(row: Mapping[str, Any]) -> str:
+    """Names a row by what it begins with: a stream's have no order."""
+    return shortened(row.get("problem") or row.get("conversations"), 80)
 
 
 def encode_conversation(tokenizer: "PreTrainedTokenizerBase", context: Context) -> TokenExample:
@@ -137,7 +143,7 @@ def encode_conversation(tokenizer: "PreTrainedTokenizerBase", context: Context) 
         assert text.startswith(turn.text), "a context holds its turns as they are asked"
         has_end = text.startswith(end, len(turn.text))
         spans += _trained(turn.written, len(turn.prompt), len(end) if has_end else 0)
-    return _labelled(tokenizer, text, spans)
+    return labelled(tokenizer, text, spans)
 
 
 def _trained(content: str, start: int, end_length: int) -> Iterator[Span]:
@@ -147,37 +153,6 @@ def _trained(content: str, start: int, end_length: int) -> Iterator[Span]:
         yield Span(start=start + position, end=start + output.start)
         position = output.end
     yield Span(start=start + position, end=start + len(content) + end_length)
-
-
-def _labelled(
-    tokenizer: "PreTrainedTokenizerBase", text: str, spans: Sequence[Span]
-) -> TokenExample:
-    """A token is learnt if all its characters lie in one span."""
-    ids, offsets = _tokens(tokenizer, text, [span.start for span in spans])
-    labels = [UNTRAINED] * len(ids)
-    waiting = iter(spans)
-    span = next(waiting, None)
-    for i, (start, end) in enumerate(offsets):
-        while span is not None and start >= span.end:
-            span = next(waiting, None)
-        if span is not None and span.start <= start < end <= span.end:
-            labels[i] = ids[i]
-    return TokenExample(input_ids=ids, labels=labels)
-
-
-def _tokens(
-    tokenizer: "PreTrainedTokenizerBase", text: str, begins: Sequence[int]
-) -> tuple[list[int], list[tuple[int, int]]]:
-    """Ids and offsets. A scorer's prompt ends where writing begins, so no token reaches over."""
-    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    ids, offsets = list(encoded["input_ids"]), list(encoded["offset_mapping"])
-    starts = {start for start, _ in offsets}
-    cut = next((b for b in reversed(begins) if 0 < b < len(text) and b not in starts), None)
-    if cut is None:
-        return ids, offsets
-    ids, offsets = _tokens(tokenizer, text[:cut], [b for b in begins if b < cut])
-    more, places = _tokens(tokenizer, text[cut:], [])
-    return ids + more, offsets + [(start + cut, end + cut) for start, end in places]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,8 +178,11 @@ class ConversationMaker:
             messages = messages_of(row, self.form)
             context = Context(messages=messages, learnt_from=learnt_from)
             example = self._example(context, tally)
+            tally.num_unknown_outputs += sum(map(num_unknown_outputs, _said(context)))
         except TargetError as error:
-            raise InputError(f"row {tally.num_rows:,} of the data: {error}") from error
+            raise InputError(
+                f"row {tally.num_rows:,} of the data: {error} ({_beginning(row)})"
+            ) from error
         except LayoutError as error:
             tally.dropped[str(error)] += 1
             return None
@@ -224,7 +202,8 @@ class ConversationMaker:
         if self.settings.too_long == ERROR:
             raise InputError(
                 f"row {tally.num_rows:,} of the data has {len(example['input_ids']):,} tokens, "
-                f"more than {self.max_length:,}: raise --max-length, or choose --too-long drop"
+                f"more than {self.max_length:,}: raise --max-length, or choose --too-long drop "
+                f"({shortened(context.messages[0]['content'], 60)!r})"
             )
         if self.settings.too_long == TRUNCATE_AT_STEP:
             for stop in range(len(context.messages) - 1, context.learnt_from, -1):

@@ -12,9 +12,9 @@ import pyarrow as pa
 from transformers import TrainerCallback, TrainingArguments, set_seed
 
 from factory.training.arguments import training_arguments
-from factory.training.base_model import with_digest
+from factory.training.base_model import prm_file_of, with_digest
 from factory.training.examples import Example, ExampleMaker
-from factory.training.layouts import Layout, add_separator, layout_named
+from factory.training.layouts import Layout, add_separator, layout_like
 from factory.training.losses import GOOD, Collator
 from factory.training.models import (
     check_head,
@@ -70,6 +70,9 @@ def train_discriminative(
     """Trains and saves, by settings whose schedule is filled in; see `factory.training.train`."""
     text = separated(settings)
     check_head(settings)
+    if text.layout != Layout():
+        layout = text.layout
+        say(f"layout {layout.name}, separator {layout.separator!r}, system text {layout.system!r}")
     source = open_source(
         settings.data,
         part=settings.part,
@@ -120,13 +123,19 @@ def train_discriminative(
 
 
 def separated(settings: TrainSettings) -> Separated:
-    """The model's tokenizer, with the layout's separator added if it has to be.
+    """The model's tokenizer, with the layout's separator added if it has to be. Of a PRM the layout
+    is its own but for what is given.
 
     Raises InputError for a separator that does not do.
     """
     tokenizer = load_tokenizer(settings)
-    system = {} if settings.system is None else {"system": settings.system or None}
-    layout = layout_named(settings.layout, separator=settings.separator, **system)
+    prm = prm_file_of(settings)
+    layout = layout_like(
+        prm.as_layout if prm is not None and prm.kind == DISCRIMINATIVE else Layout(),
+        name=settings.layout,
+        separator=settings.separator,
+        system=settings.system,
+    )
     is_added = add_separator(tokenizer, layout)
     separator = layout.separator_id(tokenizer)
     return Separated(tokenizer=tokenizer, layout=layout, separator=separator, is_added=is_added)

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from factory.errors import InputError
+from factory.core.teachers.genprm_checks import CODE_OUTPUT
+from factory.errors import InputError, shortened
 from factory.training.layouts import Encoded, Layout, LayoutError
 from factory.training.settings import ERROR, TRUNCATE_AT_STEP, TrainSettings
 from factory.training.targets import LabelledSteps, TargetError, labelled_steps
@@ -46,6 +47,8 @@ class Tally:
     mass_good: float = 0.0
     mass_bad: float = 0.0
     num_truncated: int = 0
+    num_unknown_outputs: int = 0
+    """Given out as executed by a generative model's text, in a form that is not known."""
     dropped: Counter[str] = field(default_factory=Counter)
     """Rows, by reason."""
     masked: Counter[str] = field(default_factory=Counter)
@@ -72,6 +75,11 @@ class Tally:
             lines.append(f"{self.num_trained_tokens:,} tokens to learn to write")
         if self.num_truncated:
             lines.append(f"{self.num_truncated:,} examples cut at --max-length")
+        if self.num_unknown_outputs:
+            lines.append(
+                f"{self.num_unknown_outputs:,} outputs of code without the heading "
+                f"{CODE_OUTPUT} between closed blocks: learnt as the model's own words"
+            )
         lines += [f"rows dropped: {reason}: {n:,}" for reason, n in self.dropped.most_common()]
         lines += [f"steps masked: {reason}: {n:,}" for reason, n in self.masked.most_common()]
         return lines
@@ -95,7 +103,8 @@ class ExampleMaker:
         try:
             labelled = labelled_steps(row, self.settings)
         except TargetError as error:
-            raise InputError(f"row {tally.num_rows:,} of the data: {error}") from error
+            named = shortened(row.get("solution_id") or row.get("prompt"), 80)
+            raise InputError(f"row {tally.num_rows:,} of the data: {error} ({named})") from error
         tally.masked.update(labelled.masked)
         try:
             return self._example(labelled, tally)
@@ -132,7 +141,8 @@ class ExampleMaker:
         if self.settings.too_long == ERROR:
             raise InputError(
                 f"row {tally.num_rows:,} of the data has {len(encoded.input_ids):,} tokens, more "
-                f"than {self.max_length:,}: raise --max-length, or choose --too-long drop"
+                f"than {self.max_length:,}: raise --max-length, or choose --too-long drop "
+                f"({shortened(labelled.problem, 80)})"
             )
         if self.settings.too_long != TRUNCATE_AT_STEP:
             return 0

@@ -15,7 +15,7 @@ find more.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from factory.core.prompts import STEP_BY_STEP
@@ -143,6 +143,21 @@ def layout_named(
         separator=SEPARATORS.get(name, "") if separator is None else separator,
         system=system if name == EXTRA_0 else None,
     )
+
+
+def layout_like(
+    known: Layout, *, name: str | None, separator: str | None, system: str | None
+) -> Layout:
+    """What is given, and for the rest what is known; another layout is known by its name alone.
+
+    Raises InputError for a system text where the layout has none; "" is no system text.
+    """
+    found = known if name in (None, known.name) else layout_named(str(name))
+    if separator is not None:
+        found = replace(found, separator=separator)
+    if system and found.name == TRL:
+        raise InputError(f"the layout {TRL} has no system text: leave --system out")
+    return found if system is None else replace(found, system=system or None)
 
 
 def add_separator(tokenizer: "PreTrainedTokenizerBase", layout: Layout) -> bool:

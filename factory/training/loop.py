@@ -5,6 +5,7 @@ from typing import Any
 from datasets import Dataset
 from transformers import Trainer, TrainerCallback
 
+from factory.errors import InputError
 from factory.training.divergence import check_step
 from factory.training.settings import TrainSettings
 from factory.training.training_sets import LengthSampler, length_sampler
@@ -16,6 +17,7 @@ class OrderedTrainer(Trainer):
     def __init__(self, *, settings: TrainSettings, **others: Any) -> None:
         self._settings = settings
         super().__init__(**others)
+        self.add_callback(_Begin())
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         norm = super()._get_grad_norm(model, grad_norm=grad_norm)
@@ -34,6 +36,18 @@ class OrderedTrainer(Trainer):
         order = length_sampler(dataset, self._settings, self.accelerator.num_processes)
         self.add_callback(_TellPass(order))
         return order
+
+
+class _Begin(TrainerCallback):  # type: ignore[misc]
+    def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        """A resumed run saves as often as it is told to, not as the interrupted one did. Raises
+        InputError for a warm-up that never ends."""
+        state.save_steps = args.save_steps
+        if args.warmup_steps >= state.max_steps:
+            raise InputError(
+                f"--warmup-steps {args.warmup_steps} would not end within the run's "
+                f"{state.max_steps:,} steps: give fewer"
+            )
 
 
 class _TellPass(TrainerCallback):  # type: ignore[misc]

@@ -12,7 +12,9 @@ from transformers import (
 )
 
 from factory.errors import InputError, shortened
-from factory.training.losses import LABEL_NAMES
+from factory.training.base_model import prm_file_of
+from factory.training.losses import GOOD, LABEL_NAMES
+from factory.training.prm_file import good_class
 from factory.training.qwen_prm import Qwen2ForProcessRewardModel
 from factory.training.settings import CPU, TrainSettings
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 DEFAULT_MAX_LENGTH = 4_096
+QWEN_PRM = Qwen2ForProcessRewardModel.__name__
 HEADS = r"(.*\.)?(score|classifier)(\..*)?"
 """Token classifiers' heads and what is in them; peft trains these whole for the task TOKEN_CLS."""
 
@@ -85,15 +88,22 @@ def has_bf16(settings: TrainSettings) -> bool:
 
 
 def check_head(settings: TrainSettings) -> None:
-    """Raises InputError for a checkpoint whose head has other than two classes, by its config."""
-    config = config_of(settings)
-    if "Classification" in (name := _architecture(config)) and config.num_labels != len(
-        LABEL_NAMES
-    ):
-        raise InputError(
-            f"{settings.model} is a {name} of {config.num_labels} classes, and a PRM has two: "
-            "start from the language model behind it"
-        )
+    """Raises InputError for a checkpoint with a head that is none of a PRM's, by its config: of
+    other than two classes, of whole texts, or with good steps in the other class."""
+    config, prm = config_of(settings), prm_file_of(settings)
+    name = _architecture(config)
+    if name != QWEN_PRM and "Classification" not in name:
+        return
+    told = f"{settings.model} is a {name}"
+    if config.num_labels != len(LABEL_NAMES):
+        told += f" of {config.num_labels} classes, and a PRM has two"
+    elif name != QWEN_PRM and not name.endswith("ForTokenClassification"):
+        told += ", which judges whole texts, and a PRM each step"
+    elif (good_class(config.id2label) if prm is None else prm.good_label) != GOOD:
+        told += f" in which class {1 - GOOD} is that of good steps, and here class {GOOD} is"
+    else:
+        return
+    raise InputError(f"{told}: start from the language model behind it")
 
 
 def load_classifier(settings: TrainSettings, say: Callable[[str], None]) -> "PreTrainedModel":
@@ -106,7 +116,7 @@ def load_classifier(settings: TrainSettings, say: Callable[[str], None]) -> "Pre
     config.id2label = LABEL_NAMES
     config.label2id = {name: number for number, name in LABEL_NAMES.items()}
     config.classifier_dropout = 0.0
-    is_qwen_prm = _architecture(config) == Qwen2ForProcessRewardModel.__name__
+    is_qwen_prm = _architecture(config) == QWEN_PRM
     kind = Qwen2ForProcessRewardModel if is_qwen_prm else AutoModelForTokenClassification
     model, found = _load(kind, settings, config)
     if new := sorted(found["missing_keys"]):

@@ -10,6 +10,7 @@ from factory.training.layouts import Layout
 from schemas.manifest import write_atomically
 
 PRM_FILE = "prm.json"
+GOOD_NAMES = ("good", "correct", "positive")
 DISCRIMINATIVE, GENERATIVE = "discriminative", "generative"
 
 
@@ -69,6 +70,13 @@ def read_prm_file(folder: Path) -> PrmFile | None:
         return prm
     except (ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is damaged: {shortened(error)}; train again") from error
+
+
+def good_class(names: Any) -> int:
+    """The class of good steps by the names in a config.json (`id2label`): the first where it is
+    named so, else the second, as in Qwen2.5-Math-PRM's."""
+    first = names.get("0", names.get(0)) if isinstance(names, dict) else None
+    return 0 if str(first).lower() in GOOD_NAMES else 1
 
 
 def write_prm_file(folder: Path, prm: PrmFile) -> None:

@@ -31,7 +31,7 @@ DROP, TRUNCATE_AT_STEP, ERROR = "drop", "truncate-at-step", "error"
 CHOICES = {
     "device": (AUTO, CPU),
     "kind": (DISCRIMINATIVE, GENERATIVE),
-    "layout": (EXTRA_0, TRL),
+    "layout": (EXTRA_0, TRL, None),
     "labels": (HARD, SOFT, COUNTS),
     "loss": (CROSS_ENTROPY, MEAN_SQUARED_ERROR),
     "after_error": (MASK, KEEP),
@@ -102,11 +102,12 @@ class TrainSettings:
     """Of a dataset of ours data, consensus or rationales; `None`: data, and for generative models
     rationales. Of others' on the Hub a configuration; `None`: the default one."""
     split: str = "train"
-    layout: str = EXTRA_0
+    layout: str | None = None
+    """`None`: that of the model's prm.json, else extra_0."""
     separator: str | None = None
-    """`None`: the layout's own."""
+    """`None`: the layout's own, or that of the model's prm.json."""
     system: str | None = None
-    """System text of the chat; `None`: the layout's own, "": none."""
+    """System text of the chat; `None`: as for `separator`; "": none."""
     labels: str = HARD
     loss: str = CROSS_ENTROPY
     soft_from: str | None = None
@@ -185,6 +186,8 @@ class TrainSettings:
             yield "soft_from", "without --labels soft"
         if not self.lora_rank and self.lora_alpha is not None:
             yield "lora_alpha", "without --lora-rank"
+        if self.max_steps is not None and self.epochs is not None:
+            yield "epochs", "beside --max-steps"
         if self.scheduler == "constant" and self.warmup_steps:
             yield "warmup_steps", "with --scheduler constant (constant_with_warmup has it)"
 
@@ -201,10 +204,11 @@ class TrainSettings:
         """The same with every default that depends on the kind or form filled in."""
         is_lora = self.lora_rank > 0
         schedule = SCHEDULES[form if self.is_generative and form else DISCRIMINATIVE, is_lora]
-        given = {name: getattr(self, name) for name in _names(Schedule)}
+        given = {name: getattr(self, name) for name in _names(Schedule) if name != "epochs"}
         return replace(
             self,
             **{n: getattr(schedule, n) if value is None else value for n, value in given.items()},
+            epochs=None if self.max_steps else self.epochs or schedule.epochs,
             lora_alpha=self.lora_alpha or (max(1, self.lora_rank // 2) if is_lora else None),
             undecided=self.undecided or self._default_undecided(),
             too_long=self.too_long or (DROP if self.is_generative else TRUNCATE_AT_STEP),

@@ -74,7 +74,8 @@ def labelled_steps(row: Mapping[str, Any], settings: TrainSettings) -> LabelledS
     Qwen2.5-Math-PRM (arXiv 2501.07301 removes these steps); PRM800K has no ratings there, and
     ProcessBench asks for the first error alone. "keep" is Math-Shepherd's way: there a step's label
     says whether the solution can still be saved. Soft labels and counts do without hard ones: then
-    the first bad step is the first without a right rollout, Math-Shepherd's hard estimate.
+    the first bad step is the first without a right rollout, Math-Shepherd's hard estimate. A bad
+    step that is not decided may be good and masks nothing, whether or not it is learnt itself.
 
     Raises TargetError for lists of different lengths, missing columns and what is no text.
     """
@@ -130,13 +131,15 @@ def _reasons(
     row: Mapping[str, Any], hard: Sequence[bool | None], settings: TrainSettings
 ) -> list[str | None]:
     """Why a step is masked whatever its target is; `None` where it is not."""
-    reasons: list[str | None] = [None] * len(hard)
-    if settings.undecided == MASK and row.get("is_decided") is not None:
+    decided: list[Any] = [None] * len(hard)
+    if row.get("is_decided") is not None:
         decided = _list(row, "is_decided", len(hard))
+    reasons: list[str | None] = [None] * len(hard)
+    if settings.undecided == MASK:
         reasons = [UNDECIDED if is_decided is False else None for is_decided in decided]
     if settings.after_error == MASK:
-        bad = (i for i, label in enumerate(hard) if label is False and reasons[i] is None)
-        behind = next(bad, len(hard)) + 1  # an undecided one may be good
+        bad = (i for i, label in enumerate(hard) if label is False and decided[i] is not False)
+        behind = next(bad, len(hard)) + 1
         reasons[behind:] = [AFTER_ERROR] * len(hard[behind:])
     return reasons
 

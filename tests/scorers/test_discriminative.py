@@ -1,5 +1,6 @@
 """Discriminative scorers: read at the separators, the same in any batch, and nothing made up."""
 
+import json
 import shutil
 from math import isnan
 from pathlib import Path
@@ -254,6 +255,20 @@ def test_a_model_on_the_hub_is_of_one_commit_which_is_told(
     monkeypatch.undo()
     [solution, *_] = SOLUTIONS
     assert scorer.score_all([solution]) == open_scorer(str(llama)).score_all([solution])
+
+
+def test_the_class_of_good_steps_is_the_one_that_is_named_so(llama: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(llama, tmp_path / "other")
+    config = json.loads((folder / "config.json").read_text())
+    [solution, *_] = SOLUTIONS
+
+    def scores(names: dict[str, str]) -> list[float]:
+        (folder / "config.json").write_text(json.dumps({**config, "id2label": names}))
+        return open_scorer(str(folder)).score(solution.problem, solution.steps)
+
+    second = scores({"0": "LABEL_0", "1": "LABEL_1"})
+    first = scores({"0": "Correct", "1": "incorrect"})
+    assert first == pytest.approx([1 - score for score in second])
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from factory.core.teachers.genprm import GenPrmForm
 from factory.errors import InputError
@@ -12,17 +12,17 @@ from factory.toy import MODEL_DIR
 from factory.training.conversations import (
     NO_ANSWER,
     NO_LABEL,
-    UNTRAINED,
     ConversationMaker,
-    TokenExample,
     encode_conversation,
     executed_output,
     form_of,
     messages_of,
+    num_unknown_outputs,
 )
 from factory.training.examples import TOO_LONG, Tally
 from factory.training.layouts import LayoutError
 from factory.training.settings import TrainSettings
+from factory.training.spans import UNTRAINED, TokenExample
 from factory.training.turns import Context
 
 OPEN = "<analyze>\nFine.\n</analyze>\n<verify>\n```python\nprint(1 + 1)\n"
@@ -74,10 +74,60 @@ def test_only_what_the_model_wrote_is_learnt(tokenizer: PreTrainedTokenizerBase)
         (SECTION, ["[Code Output]\n\n```\n2\nTrue\n```\n"]),
         (f"{SECTION}\n{SECTION}", ["[Code Output]\n\n```\n2\nTrue\n```\n"] * 2),
         ("```python\nx\n```[code output]\n```\n1\n```.", ["[code output]\n```\n1\n```"]),
+        ("```py\nx\n```\n**[Code Output]:**\n```\n1\n```", ["**[Code Output]:**\n```\n1\n```"]),
     ],
 )
 def test_executed_output_runs_from_its_heading_to_its_fence(text: str, output: list[str]) -> None:
     assert [text[span.start : span.end] for span in executed_output(text)] == output
+
+
+@pytest.mark.parametrize(
+    ("text", "num"),
+    [
+        ("", 0),
+        (SECTION, 0),
+        ("```python\nx\n```\nSo it prints:\n```output\n2\n```", 1),
+        (f"{SECTION}\n```python\nx\n[Code Output]\n```\n2\n```", 0),  # it is in the code
+        ("```python\nx\n```\n[Code Output (cut)]\n```\n2\n```", 1),
+        ("```python\nx\n```\n[Code Output]\n2", 1),
+    ],
+)
+def test_output_of_no_known_form_is_counted_and_told(
+    text: str, num: int, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    assert num_unknown_outputs(text) == num
+    settings = TrainSettings(data="d", model="m", out=Path("o"), kind="generative")
+    make = ConversationMaker(tokenizer=tokenizer, settings=settings, form="genprm", max_length=2048)
+    tally = Tally()
+    said = {"role": "assistant", "content": text or "Yes"}
+    make({"conversations": [{"role": "user", "content": text}, said]}, tally)
+    told = [line for line in tally.lines() if "without the heading" in line]
+    assert [line.split()[0] for line in told] == ([str(num)] if num else [])
+
+
+@pytest.mark.parametrize("is_trimmed", [False, True])
+def test_white_space_is_learnt_whatever_a_tokenizer_says_of_its_place(
+    is_trimmed: bool, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    """Byte-level tokenizers of the RoBERTa kind leave it out of their offsets."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+
+    letters = pre_tokenizers.ByteLevel.alphabet()
+    base = Tokenizer(
+        models.BPE(vocab={letter: i for i, letter in enumerate(sorted(letters))}, merges=[])
+    )
+    base.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    base.decoder = decoders.ByteLevel()
+    base.post_processor = processors.ByteLevel(trim_offsets=is_trimmed)
+    plain = PreTrainedTokenizerFast(tokenizer_object=base, eos_token="~")
+    plain.chat_template = (
+        "{% for m in messages %}{{ m['role'][:1] + ':' + m['content'] + '~' }}{% endfor %}"
+        "{% if add_generation_prompt %}a:{% endif %}"
+    )
+    said = "two  words,\n\n  and é"
+    chat = [{"role": "user", "content": " so "}, {"role": "assistant", "content": said}]
+    example = encode_conversation(plain, Context(messages=chat))
+    assert learnt(plain, example) == f"{said}~"
 
 
 def test_a_chain_is_asked_for_as_a_scorer_will_ask(tokenizer: PreTrainedTokenizerBase) -> None:

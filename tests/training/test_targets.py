@@ -155,6 +155,16 @@ def test_an_undecided_error_ends_no_row() -> None:
     assert found.masked == {UNDECIDED: 1, AFTER_ERROR: 1}
 
 
+@pytest.mark.parametrize("given", [{"labels": "soft"}, {"labels": "counts"}, {"undecided": "keep"}])
+def test_nor_where_it_is_learnt_itself(given: dict[str, str]) -> None:
+    row = {**PLAIN, "labels": [True, False, False, False], "completions": ["a", "b", "c", "d"]}
+    row |= {"is_decided": [True, False, True, True], "mc_scores": [0.75, 0.5, 0.0, 0.0]}
+    row |= {"num_rollouts": [8] * 4, "num_correct": [6, 4, 0, 0]}
+    found = labelled_steps(row, settings(**given))
+    assert [target.mass > 0 for target in found.targets] == [True, True, True, False]
+    assert found.masked == {AFTER_ERROR: 1}
+
+
 def test_words_are_no_soft_labels() -> None:
     row = {**PLAIN, "labels": ["+", "-", "+"]}
     with pytest.raises(TargetError, match="labels are not numbers from 0 to 1"):

@@ -174,7 +174,7 @@ def test_a_run_that_was_killed_while_it_made_examples_begins_again(base: TrainSe
     base.out.mkdir()
     for name in ("examples.arrow", "examples.tmp"):
         (base.out / name).write_bytes(b"half")
-    assert run(replace(base, max_steps=1)).prm.data["counts"]["num_examples"] == 64
+    assert run(replace(base, epochs=None, max_steps=1)).prm.data["counts"]["num_examples"] == 64
 
 
 def test_a_run_that_ended_before_prm_json_can_be_resumed(base: TrainSettings) -> None:
@@ -217,7 +217,7 @@ def test_a_moved_dataset_on_the_hub_names_the_revision_to_resume_with(tmp_path: 
 
 
 def test_a_finished_model_is_not_overwritten(base: TrainSettings) -> None:
-    run(replace(base, max_steps=1))
+    run(replace(base, epochs=None, max_steps=1))
     with pytest.raises(InputError, match="holds a finished model"):
         run(base)
 
@@ -252,6 +252,60 @@ def test_a_head_of_other_than_two_classes_is_refused_before_anything_is_written(
     with pytest.raises(InputError, match=f"of {num_labels} classes, and a PRM has two"):
         run(replace(base, model=model, max_length=200))
     assert not base.out.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"architectures": ["LlamaForSequenceClassification"]},
+            "LlamaForSequenceClassification, which judges whole texts",
+        ),
+        (
+            {"id2label": {"0": "Good", "1": "Bad"}},
+            "class 0 is that of good steps, and here class 1",
+        ),
+    ],
+)
+def test_a_head_that_says_something_else_is_refused(
+    base: TrainSettings, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    folder = save_llama_prm(tmp_path / "classifier")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **change}))
+    with pytest.raises(InputError, match=f"{message}.*: start from the language model behind it"):
+        run(replace(base, model=str(folder), max_length=200))
+    assert not base.out.exists()
+
+
+def test_a_trained_prm_goes_on_in_its_own_layout(base: TrainSettings, tmp_path: Path) -> None:
+    first = replace(base, layout="trl", separator=";", epochs=None, max_steps=1)
+    run(first)
+    said: list[str] = []
+    again = replace(base, model=str(base.out), out=tmp_path / "again", epochs=None, max_steps=1)
+    trained = train(again, said.append)
+    assert (trained.prm.layout, trained.prm.separator, trained.prm.system) == ("trl", ";", None)
+    assert "layout trl, separator ';', system text None" in said
+    with pytest.raises(InputError, match="the layout trl has no system text"):
+        run(replace(again, system="hello", out=tmp_path / "third"))
+
+
+def test_a_resumed_run_saves_as_often_as_it_is_told_to(base: TrainSettings) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(replace(base, save_steps=4), Interruption(5))
+    saved: list[int] = []
+
+    class Noted(TrainerCallback):
+        def on_save(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+            saved.append(state.global_step)
+
+    run(replace(base, save_steps=3, resume=True), Noted())
+    assert saved == [6, 9, 12], "of twelve steps, from the fourth on"
+
+
+def test_a_warm_up_longer_than_the_run_is_refused(base: TrainSettings) -> None:
+    with pytest.raises(InputError, match=r"--warmup-steps 12 would not end within .* 12 steps"):
+        run(replace(base, warmup_steps=12))
 
 
 @pytest.mark.parametrize("lora_rank", [0, 2])
@@ -320,7 +374,7 @@ def test_what_is_not_taken_over_is_told(base: TrainSettings, tmp_path: Path) -> 
     config = (folder / "config.json").read_text()
     (folder / "config.json").write_text(config.replace("ForProcessReward", "ForReward"))
     said: list[str] = []
-    train(replace(base, model=str(folder), max_length=200, max_steps=1), said.append)
+    train(replace(base, model=str(folder), max_length=200, epochs=None, max_steps=1), said.append)
     assert "new, and drawn at random: score.bias, score.weight" in said
     assert any(f"not taken over from {folder}: score.0.bias, " in line for line in said)
 
@@ -352,7 +406,7 @@ def test_gradient_checkpointing_changes_neither_losses_nor_weights(
 
     if given.get("kind") == "generative":
         given = {**given, "data": write_rows(tmp_path / "chats.parquet", CHATS)}
-    base = replace(base, **given, max_steps=6)
+    base = replace(base, **given, epochs=None, max_steps=6)
     plain = run(base)
     saving = run(replace(base, out=tmp_path / "saving", gradient_checkpointing=True), IsOn())
     assert losses(saving) == pytest.approx(losses(plain), abs=1e-5)
@@ -371,7 +425,7 @@ def test_what_adapters_leave_to_train_is_held_in_float32(
     base: TrainSettings, tmp_path: Path
 ) -> None:
     """A step of 1e-5 moves a head of weights near 0.02, of which bfloat16 would round it away."""
-    base = replace(base, bf16=True, lora_rank=2, separator="<ки>", max_steps=1)
+    base = replace(base, bf16=True, lora_rank=2, separator="<ки>", epochs=None, max_steps=1)
 
     class InFloat32(TrainerCallback):
         def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
@@ -392,7 +446,7 @@ def test_what_adapters_leave_to_train_is_held_in_float32(
 def test_a_run_without_weights_keeps_its_checkpoints(base: TrainSettings) -> None:
     with pytest.raises(RuntimeError, match=r"no weights were written to .*: resume from"):
         check_weights(base.out)
-    run(replace(base, max_steps=1))
+    run(replace(base, epochs=None, max_steps=1))
     check_weights(base.out)
     path = base.out / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-10])
@@ -420,7 +474,7 @@ def test_a_run_that_diverges_stops_before_the_step_and_keeps_its_checkpoints(
 
 def test_weights_that_the_last_step_made_infinite_are_not_saved(base: TrainSettings) -> None:
     with pytest.raises(InputError, match=r"the trained weights .* are not finite"):
-        run(replace(base, learning_rate=1e39, max_steps=1))
+        run(replace(base, learning_rate=1e39, epochs=None, max_steps=1))
     assert {path.name for path in base.out.iterdir()} == {
         *("checkpoints", "examples.arrow", "run.json")
     }
@@ -468,7 +522,7 @@ def test_a_run_on_the_cpu_takes_no_gpu(
     monkeypatch.setattr("torch.cuda.device_count", lambda: 8)
     with pytest.raises(InputError, match="sees 8 GPUs"):
         run(base)
-    run(replace(base, device="cpu", max_steps=1))
+    run(replace(base, device="cpu", epochs=None, max_steps=1))
 
 
 @pytest.mark.parametrize("streaming", [False, True])
@@ -482,7 +536,7 @@ def test_what_was_left_out_is_told_before_the_first_step_where_it_is_known(
         def on_step_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
             told_at_first_step.append(any("64 rows read" in line for line in said))
 
-    train(replace(base, max_steps=1, streaming=streaming), said.append, [First()])
+    train(replace(base, epochs=None, max_steps=1, streaming=streaming), said.append, [First()])
     assert told_at_first_step == [not streaming]
     assert sum("rows read" in line for line in said) == 1
 
@@ -502,7 +556,7 @@ def test_the_other_processes_may_come_when_the_main_one_has_begun_to_write(
 
 def test_accumulated_micro_batches_are_one_batch(base: TrainSettings, tmp_path: Path) -> None:
     """Each step of each of them weighs the same, however many steps fall to which."""
-    whole = replace(base, micro_batch_size=16, max_steps=2, labels="hard")
+    whole = replace(base, micro_batch_size=16, epochs=None, max_steps=2, labels="hard")
     parts = replace(whole, micro_batch_size=2, out=tmp_path / "parts")
     run(whole)
     run(parts)
@@ -550,6 +604,7 @@ def test_settings_that_do_not_fit_are_told(
         ({"lora_rank": 4, "lora_alpha": 0}, "--lora-alpha 0 has to be at least 1"),
         ({"weight_decay": float("inf")}, "--weight-decay inf"),
         ({"seed": -1}, "--seed -1 has to be from 0 to"),
+        ({"max_steps": 9, "epochs": 3}, "--epochs 3 does nothing beside --max-steps"),
         ({"lora_alpha": 4}, "--lora-alpha 4 does nothing without --lora-rank"),
         (
             {"soft_from": "value_means"},
@@ -614,7 +669,9 @@ def test_rows_without_a_rationale_are_counted_even_at_the_beginning(
     base: TrainSettings, tmp_path: Path, rows: list[Any], empty: dict[str, Any]
 ) -> None:
     data = write_rows(tmp_path / "rationales.parquet", [empty, *rows[:8], empty])
-    trained = run(replace(base, data=data, kind="generative", batch_size=8, max_steps=1))
+    trained = run(
+        replace(base, data=data, kind="generative", batch_size=8, epochs=None, max_steps=1)
+    )
     assert trained.prm.data["counts"]["dropped"] == {"no rationale": 2}
     nothing = write_rows(tmp_path / "none.parquet", [empty])
     with pytest.raises(InputError, match="generative models learn from conversations"):

@@ -12,7 +12,8 @@ from factory.core.teachers.genprm import GenPrmForm
 from factory.scorers import SolutionText
 from factory.scorers.forms import ChainForm, ConversationForm
 from factory.toy import MODEL_DIR
-from factory.training.conversations import UNTRAINED, TokenExample, encode_conversation, messages_of
+from factory.training.conversations import encode_conversation, messages_of
+from factory.training.spans import UNTRAINED, TokenExample
 from factory.training.turns import contexts
 from schemas.generation import Completion, FinishReason, Message, Prompt, Sampling
 from workers.admission import Admission
