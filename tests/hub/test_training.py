@@ -46,6 +46,7 @@ def ended(run: Run) -> tuple[int, str]:
     return run.returncode, errors
 
 
+@pytest.mark.slow
 def test_training_from_the_hub_is_training_from_the_folder(
     hub: Hub, dataset: Path, model: str, tmp_path: Path, client_env: dict[str, str]
 ) -> None:

@@ -115,6 +115,7 @@ class DieThenFail:
         return silent_engine()
 
 
+@pytest.mark.slow
 def test_what_killed_workers_left_goes_too_when_their_stage_ends_by_an_error(
     ray_cluster: None, tmp_path: Path
 ) -> None:

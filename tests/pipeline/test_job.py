@@ -40,6 +40,7 @@ def has_dataset(out: Path) -> bool:
     return is_there(out / "dataset" / "manifest.json")
 
 
+@pytest.mark.slow
 def test_a_job_that_is_killed_while_it_seals_goes_on_to_the_same_files(tmp_path: Path) -> None:
     job = write_job(tmp_path, 16)
     straight, cut = tmp_path / "straight", tmp_path / "cut"
@@ -78,10 +79,8 @@ def test_a_job_that_is_killed_five_times_publishes_the_same_files(
     assert published(cut) == published(straight)
 
 
-@pytest.mark.parametrize(
-    ("sent", "code"),
-    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_job_that_is_told_to_end_says_how_to_go_on_and_does(
     tmp_path: Path, sent: signal.Signals, code: int
 ) -> None:
