@@ -82,12 +82,12 @@ class DiscriminativeScorer:
         return {
             "model": self._head.model,
             "revision": self._head.revision,
-            "runs_remote_code": self._head.runs_remote_code,
             "kind": "discriminative",
             "layout": layout.name,
             "separator": layout.separator,
             "system": layout.system,
             **self._backend.describe(),
+            **({"runs_remote_code": True} if self._head.runs_remote_code else {}),
         }
 
     def close(self) -> None:
