@@ -55,7 +55,8 @@ class Patience:
 class Lease:
     """`with Lease(folder, ending):` the folder is ours, or InputError says whose it is.
 
-    Where it is lost the block ends with FolderLost, whoever meets that first.
+    Where it is lost the block ends with FolderLost, whoever meets that first. So does the earlier
+    of two that begin in the same moment.
     """
 
     def __init__(
@@ -97,8 +98,9 @@ class Lease:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        if isinstance(error, Exception) and not isinstance(error, FolderLost):
-            self._tell_if_lost(error)
+        cause = self._ending.cause_of(error)
+        if cause is None or (isinstance(cause, Exception) and not isinstance(cause, FolderLost)):
+            self._tell_if_lost(cause)
         with suppress(Exception):  # a lease that is left behind goes stale by itself
             if self._is_ours():
                 remove(self._path)
@@ -111,13 +113,18 @@ class Lease:
             return not self._is_lost and _device(self._folder) == self._device
         return False
 
-    def _tell_if_lost(self, error: Exception) -> None:
+    def check(self) -> None:
+        """Raises FolderLost; before what the main thread would make anew."""
+        if not self.has_folder():
+            self._tell_if_lost(None)
+
+    def _tell_if_lost(self, error: Exception | None) -> None:
         """What is met in a folder that is lost is nothing but that."""
         try:
             self._look()
         except FolderLost as lost:
             raise lost from error
-        except Exception:  # of the storage: then the error at hand says as much
+        except Exception:  # of the storage: whatever comes next says as much
             return
 
     def _wait_for(self, other: Holder) -> None:

@@ -104,7 +104,8 @@ def label(
                     slices=slices,
                     watch=watch,
                     ending=ending,
-                    may_write=lease.has_folder,
+                    lease=lease,
+                    is_published=found is not None and found.is_complete,
                     versions=versions,
                     say=say,
                     seal_every_s=seal_every_s,
@@ -179,7 +180,9 @@ class _Run:
     slices: Slices
     watch: Watch
     ending: Ending
-    may_write: Callable[[], bool]
+    lease: Lease
+    is_published: bool
+    """Whole, by an earlier run."""
     versions: Mapping[str, str]
     """Of the packages of this run."""
     say: Callable[[str], object]
@@ -196,11 +199,13 @@ class _Run:
         stored: StoredRows,
         manifest: Manifest,
     ) -> Manifest:
-        """A job that has nothing left to run starts no cluster, and what it runs on made no row:
-        else the folder's manifest names its versions too."""
-        if not pending_problems(source, stored.rows):
+        """A job that has nothing left to run starts no cluster. Where it has nothing to publish
+        either, what it runs on made nothing: else the folder's manifest names its versions too."""
+        if pending_problems(source, stored.rows):
+            cluster.enter_context(open_cluster(self.job.engine_cpus))
+        elif self.is_published:
             return manifest
-        cluster.enter_context(open_cluster(self.job.engine_cpus))
+        self.lease.check()
         versions = versions_of_all(manifest.versions, self.versions)
         if versions == manifest.versions:
             return manifest
@@ -214,9 +219,11 @@ class _Run:
         self, stage: Stage, source: Mapping[str, Row], stored: StoredRows, manifest: Manifest
     ) -> Manifest:
         """Runs it; the folder's manifest then has its counters."""
+        self.lease.check()
         manifest = run_watched(
-            stage, source, stored, manifest, self.watch, self.opener, self.may_write
+            stage, source, stored, manifest, self.watch, self.opener, self.lease.has_folder
         )
+        self.lease.check()
         write_manifest(self.folder.path, manifest)
         return manifest
 
@@ -231,7 +238,12 @@ class _Run:
         )
         rows_per_row_group = self.job.output.rows_per_row_group
         sealer = Sealer(
-            self.folder, self.slices, stored, rule, rows_per_row_group=rows_per_row_group
+            self.folder,
+            self.slices,
+            stored,
+            rule,
+            rows_per_row_group=rows_per_row_group,
+            may_write=self.lease.has_folder,
         )
         sealer.open(manifest)
         return sealer

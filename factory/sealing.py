@@ -8,7 +8,7 @@ later is published in a slice of its own, so that a sealed shard never changes.
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -51,7 +51,9 @@ class Sealer:
         rule: Rule,
         *,
         rows_per_row_group: int,
+        may_write: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._may_write = may_write
         self._folder = folder
         self._slices = slices
         self._stored = stored
@@ -106,9 +108,12 @@ class Sealer:
             self._publish(manifest, is_complete=False)
 
     def seal_settled(self, manifest: Manifest) -> int:
-        """Seals every slice of which nothing is left to do, and lists it; returns how many."""
+        """Seals every slice of which nothing is left to do, and lists it; returns how many. None in
+        a folder that is not this run's any more."""
         num_sealed = 0
         for number in self._unsealed():
+            if not self._may_write():
+                break
             if all(map(self._stored.is_settled, self._slices.members[number])):
                 self._seal(number)
                 self._publish(manifest, is_complete=False)

@@ -41,6 +41,11 @@ TRIES_PER_ENGINE = 4
 class EnginesLost(InputError):
     """An engine did not start, or died more often than Ray replaces a worker."""
 
+    def __init__(self, message: str, slot: str | None = None) -> None:
+        super().__init__(message)
+        self.slot = slot
+        """Of the worker that cannot be replaced, as its counts name it; `None` if not known."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opener:
@@ -104,7 +109,8 @@ def run_stage(
     except ray.exceptions.ActorDiedError as error:
         what = "did not start" if "creation task" in str(error) else "died again and again"
         raise EnginesLost(
-            f"the engine for {section.model} {what}{_node_in(str(error))}: {_cause(str(error))}"
+            f"the engine for {section.model} {what}{_node_in(str(error))}: {_cause(str(error))}",
+            slot=error.actor_id,
         ) from error
     except ray.exceptions.RayTaskError as error:
         if (told := _as_told(error.cause, folder)) is None:

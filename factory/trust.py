@@ -37,6 +37,8 @@ REACH_ARGS = frozenset(
 """Engine arguments, also inside others, that make vLLM connect to, or write to, what they name."""
 ONE_NODE = {"nnodes": 1, "node_rank": 0}
 """What these say of an engine that is no group."""
+RANKS = ("_rank", "_local")
+"""Endings of arguments that mean a group as soon as they are there."""
 LOADERS = ("ipc_cache", "modelexpress", "tensorizer")
 """Of weights: they fetch them from a process or host that the job names; the first unpickles."""
 BACKENDS = ("mp", "uni", "ray", "external_launcher")
@@ -87,13 +89,10 @@ def _does(name: str, value: Any) -> str | None:
 
 
 def _is_off(name: str, value: Any) -> bool:
-    """0 turns off what is a flag or a path, but is a rank of a group."""
-    is_one_node = name in ONE_NODE and value == ONE_NODE[name]
-    return is_one_node or (not value and (name not in REACH_ARGS or not _is_number(value)))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """False and 0 turn off what is a flag or a path; for vLLM either is a rank of a group."""
+    if name in ONE_NODE and value == ONE_NODE[name]:
+        return True
+    return value is None if name.endswith(RANKS) else not value
 
 
 def _is_code(name: str, value: Any) -> bool:

@@ -105,17 +105,18 @@ def _some_started(tally: Any) -> bool:
     return bool(ray.get(tally.num_workers.remote(), timeout=ANSWER_TIMEOUT_S))
 
 
-def _acquit_the_living(folder: Path, tally: Any) -> None:
+def _acquit_the_living(folder: Path, tally: Any, lost: str | None) -> None:
     """Ray Data ends all workers where it cannot replace one: what the others ran is not to blame.
 
-    The one it could not replace may have died within the last seconds and count as living: then one
-    death of several is not held against what it ran.
+    Where it is not known which one that was, or who else was well, all are.
     """
     import ray
 
-    if tally is None:
+    if lost is None:
         return
-    acquit(folder / ATTEMPTS, ray.get(tally.well.remote(), timeout=ANSWER_TIMEOUT_S))
+    with suppress(ray.exceptions.RayError, OSError):
+        well = ray.get(tally.well.remote(lost), timeout=ANSWER_TIMEOUT_S)
+        acquit(folder / ATTEMPTS, well)
 
 
 def _not_stored_since(
@@ -162,7 +163,7 @@ def run_until_stored(
             num_barren = num_barren + 1 if is_barren else 0
             if not has_worked or num_barren > MAX_BARREN:
                 raise
-            _acquit_the_living(folder, tally)
+            _acquit_the_living(folder, tally, error.slot)
             event("stage begun again", stage=stage.name, groups=len(left), error=str(error))
             time.sleep(PAUSE_S * num_barren)
     stored.look()

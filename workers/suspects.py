@@ -125,8 +125,8 @@ class Suspects:
 
 def acquit(folder: Path, incarnations: Collection[str]) -> None:
     """Removes the marks of workers that were ended though they were well."""
-    for incarnation in incarnations:
-        for mark in listed(folder, f"*.{incarnation}"):
+    for mark in listed(folder, "*.*"):
+        if mark.name.partition(".")[2] in incarnations:
             remove(mark)
 
 

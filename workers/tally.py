@@ -13,8 +13,8 @@ MAX_RECENT = 20
 """Failed groups that a worker's counts name; all of them are counted."""
 
 
-MAX_QUIET_S = 6.0
-"""A worker that is well says so every five seconds."""
+MAX_QUIET_S = 15.0
+"""A worker that is well says so every five seconds, or ten where it has just reported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,14 +109,17 @@ class Tally:
             for name, counts in self.workers.items()
         }
 
-    def well(self) -> list[str]:
-        """Incarnations that were heard as lately as any, but for a beat, and whose engine lives."""
+    def well(self, lost: str) -> list[str]:
+        """Incarnations outside of this slot that were heard as lately as any, but for a beat or
+        two, and whose engine lives."""
         latest_s = max(self.alive_s.values(), default=0.0)
         last = {counts.slot: name for name, counts in self.workers.items()}
         return [
             name
-            for name in last.values()
-            if self.workers[name].death is None and self.alive_s[name] > latest_s - MAX_QUIET_S
+            for slot, name in last.items()
+            if slot != lost
+            and self.workers[name].death is None
+            and self.alive_s[name] > latest_s - MAX_QUIET_S
         ]
 
     def num_workers(self) -> int:

@@ -65,6 +65,15 @@ class JsonLine(logging.Formatter):
 class AppendedFile(logging.FileHandler):
     """A log on a disk."""
 
+    def __init__(self, path: Path, may_write: Callable[[], bool] = lambda: True) -> None:
+        super().__init__(path, encoding="utf-8")
+        self._may_write = may_write
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """What the file is not this run's any more is not for it to say."""
+        if self._may_write():
+            super().emit(record)
+
     def handleError(self, record: logging.LogRecord) -> None:
         """A full disk ends the job where it matters, and not with a traceback for each event."""
 
@@ -109,12 +118,12 @@ class RewrittenFile(logging.Handler):
 def logging_to(
     path: Path, may_write: Callable[[], bool] = lambda: True, /, **context: Any
 ) -> Iterator[None]:
-    """Events go to this file while the body runs, each with `context` among its fields. A file that
-    is written whole is asked for first: behind this run's back it may have become another's."""
+    """Events go to this file while the body runs, each with `context` among its fields, and while
+    it may be written: behind this run's back it may have become another's."""
     handler: logging.Handler
     if is_local(path):
         make_folder(path.parent)
-        handler = AppendedFile(path, encoding="utf-8")
+        handler = AppendedFile(path, may_write)
     else:
         handler = RewrittenFile(path, may_write)
     handler.setFormatter(JsonLine(**context))

@@ -116,10 +116,10 @@ def mount(tmp_path: Path) -> Iterator[Path]:
 
 def unmount(mount: Path) -> Path:
     """What it was mounted on shows up."""
-    mount_point = mount.with_name("beside")
+    mount_point, seen_as = mount.with_name("beside"), mount.with_name("next")
     mount_point.mkdir(exist_ok=True)
-    mount.unlink()
-    mount.symlink_to(mount_point)
+    seen_as.symlink_to(mount_point)
+    seen_as.replace(mount)
     return mount_point
 
 
@@ -152,6 +152,30 @@ def test_a_job_that_meets_it_first_says_the_same(mount: Path) -> None:
     with pytest.raises(FolderLost, match="on another file system") as met:
         run()
     assert isinstance(met.value.__cause__, FileNotFoundError)
+
+
+def test_nor_does_a_job_that_meets_nothing_end_well(mount: Path) -> None:
+    lease = Lease(mount / "run", Ending())
+    lease.__enter__()
+    unmount(mount)
+    with pytest.raises(FolderLost):
+        lease.check()
+    with pytest.raises(FolderLost):
+        lease.__exit__(None, None, None)
+    assert list(mount.iterdir()) == []
+
+
+def test_what_a_thread_meets_in_a_folder_of_anothers_is_nothing_but_that(tmp_path: Path) -> None:
+    ending = Ending()
+
+    def run() -> None:
+        with ending.watched(), Lease(tmp_path, ending):
+            put(tmp_path, ELSEWHERE)
+            ending.fail(ValueError("these are other rows"))
+            time.sleep(20)
+
+    with pytest.raises(FolderLost, match="was taken over by process 1 on node-7"):
+        run()
 
 
 def test_an_error_in_a_folder_that_is_there_stays_what_it_is(tmp_path: Path) -> None:

@@ -64,18 +64,18 @@ def test_another_vllm_is_told_and_named_where_it_makes_rows(
 
     monkeypatch.setattr("factory.pipeline.open_cluster", lambda num_cpus: nullcontext())
     monkeypatch.setattr("factory.pipeline.run_watched", run)
-    if is_done:
-        store(folder.estimate.path / "pass-0000" / "a.parquet", [done])
     began = job_manifest(job, recipe, pins_of(job, recipe, {}))
+    if is_done:
+        write_manifest(out, began)
+        began = label(job, out, unwatched)
     [(engine, here)] = [(n, v) for n, v in began.versions.items() if n in ENGINES]
     earlier = {**began.versions, engine: "0.1.0", "gone": "1"}
     write_manifest(out, replace(began, versions=earlier))
     for _ in range(2):
         label(job, out, unwatched, say=said.append)
-        for place in (out, folder.dataset):
-            found = read_manifest(place)
-            assert found is not None
-            both = earlier if is_done else {**earlier, engine: f"0.1.0 and {here}"}
-            assert found.versions == both
+        found = read_manifest(out)
+        assert found is not None
+        both = earlier if is_done else {**earlier, engine: f"0.1.0 and {here}"}
+        assert found.versions == both
     told = [line.startswith(f"{engine} {here} goes on with what {engine} 0.1.0") for line in said]
     assert told == ([] if is_done else [True])

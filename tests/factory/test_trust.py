@@ -48,6 +48,7 @@ RUNS_CODE = {
         tensor_parallel_size=2, nnodes=2, node_rank=1, master_addr="203.0.113.7"
     ),
     "a second node": asking(nnodes=2, node_rank=0),
+    "a first place that vLLM takes for one": asking(data_parallel_rank=False),
     "its first place": asking(data_parallel_size=2, data_parallel_rank=0),
     "what engines tell each other": asking(data_parallel_address="203.0.113.7"),
     "traces to another host": asking(otlp_traces_endpoint="http://203.0.113.7:4317"),

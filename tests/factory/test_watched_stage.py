@@ -17,6 +17,7 @@ from factory.watched_stage import run_until_stored
 from schemas.records import ProblemGroup, Status
 from tests.factory.builders import group, store, unlabelled
 from workers.suspects import DEATHS_TO_SUSPECT, ENGINES_TO_FAIL
+from workers.tally import Tally, WorkerCounts
 from workers.worker import ATTEMPTS
 
 DEATHS_PER_POISON = DEATHS_TO_SUSPECT + ENGINES_TO_FAIL
@@ -106,18 +107,29 @@ def test_a_file_is_read_in_two_parts_where_some_of_it_come_last(tmp_path: Path) 
 
 
 class Handle:
-    """Of a tally by which one worker was well."""
+    """Of a tally of two workers."""
 
     def __init__(self) -> None:
         self.well = self.num_workers = self
+        self._tally = Tally()
+        for slot in ("good", "bad"):
+            self._tally.report(f"in {slot}", WorkerCounts(slot=slot))
 
-    def remote(self) -> list[str]:
-        return ["well"]
+    def remote(self, *asked: str) -> Any:
+        return self._tally.well(*asked) if asked else self._tally.num_workers()
 
 
+@pytest.mark.parametrize(
+    ("lost", "left"),
+    [
+        ("bad", ["batch.gone", "batch.in bad"]),
+        (None, ["batch.gone", "batch.in bad", "batch.in good", "other.in good"]),
+    ],
+)
 def test_what_ran_on_good_engines_is_not_to_blame_for_the_end_of_a_bad_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lost: str | None, left: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """What ran on the bad one is, also where it died just now."""
     monkeypatch.setattr("ray.get", lambda answer, timeout: answer)
     monkeypatch.setattr("factory.watched_stage.PAUSE_S", 0.0)
     folder, source = StageFolder(path=tmp_path / "stage"), source_of(tmp_path, 4)
@@ -126,13 +138,13 @@ def test_what_ran_on_good_engines_is_not_to_blame_for_the_end_of_a_bad_one(
     def run(*, folder: Path, pending: Mapping[str, Row], **others: Any) -> None:
         marks.append(sorted(path.name for path in folder.glob("attempts/*")))
         (folder / ATTEMPTS).mkdir(exist_ok=True)
-        for name in ("batch.well", "batch.gone", "other.well"):
+        for name in ("batch.in good", "batch.gone", "batch.in bad", "other.in good"):
             (folder / ATTEMPTS / name).touch()
         if len(marks) == 1:
-            raise EnginesLost("died again and again")
+            raise EnginesLost("died again and again", slot=lost)
         store(folder / "all.parquet", map(group, pending))
 
     section = ModelSection(model="scripted")
     stage = Stage(name="label", folder=folder, program=nothing, section=section)
     run_until_stored(stage, source, StoredRows(folder), Handle(), None, run)
-    assert marks == [[], ["batch.gone"]]
+    assert marks == [[], left]

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import time
 from dataclasses import dataclass, replace
@@ -89,7 +90,8 @@ def test_an_engine_that_never_starts_is_an_error_at_once(ray_cluster: None, tmp_
     folder = StageFolder(path=tmp_path / "stage")
     (tmp_path / "met").touch()
     opener = OpenButOnce(met=tmp_path / "met", refused=tmp_path / "refused")
-    with pytest.raises(EnginesLost, match=r"did not start on node [\d.]+: .*CUDA out of memory"):
+    message = r"did not start on node [\d.]+: .*CUDA out of memory"
+    with pytest.raises(EnginesLost, match=message) as lost:
         run_watched(
             stage_of(folder, Mark()),
             rows_in(store(tmp_path / "in", 4)),
@@ -99,6 +101,7 @@ def test_an_engine_that_never_starts_is_an_error_at_once(ray_cluster: None, tmp_
             lambda section: opener,
         )
     assert spent(folder)["num_ok"] == 0
+    assert re.fullmatch("[0-9a-f]+", lost.value.slot or "")
 
 
 @dataclass(frozen=True)

@@ -47,12 +47,13 @@ def test_a_worker_that_is_there_and_reports_nothing_is_silent_all_the_same() -> 
 
 def test_well_is_who_was_heard_last_in_its_place_and_has_its_engine() -> None:
     tally = Tally()
-    for name, slot in (("replaced", "a"), ("later", "a"), ("gone", "b"), ("broken", "c")):
+    slots = {"replaced": "a", "later": "a", "gone": "b", "broken": "c", "last": "lost"}
+    for name, slot in slots.items():
         tally.report(name, counts(slot, 1))
     tally.report("broken", replace(tally.workers["broken"], death="CUDA error"))
     tally.alive_s["gone"] -= MAX_QUIET_S + 1
-    assert tally.well() == ["later"]
-    assert Tally().well() == []
+    assert tally.well("lost") == ["later"]
+    assert Tally().well("lost") == []
 
 
 def test_a_process_is_ended_by_its_name(sleeper: subprocess.Popen[bytes]) -> None:
