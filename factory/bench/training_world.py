@@ -6,7 +6,7 @@ from factory.toy.benchmark_files import LEVELS, TEMPERATURE, BenchmarkOrder
 
 NAME = "training"
 """Of the report and the files."""
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1)
 TOKEN_BUDGETS = (1_000_000,)
 BANK = BankOrder(
     num_problems=2_000,
