@@ -9,7 +9,6 @@ Intervals are 95 %, of the mean over seeds: problems resampled, and the spread b
 """
 
 import json
-import os
 import shutil
 from collections import defaultdict
 from collections.abc import Sequence
@@ -87,7 +86,9 @@ def _labelled(
 
 def _train_and_score(run: Run, benchmarks: Path) -> dict[str, Any]:
     """In a process of its own; what the benchmarks say. Runs that are done are not done again."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    import torch
+
+    torch.set_num_threads(1)  # the environment is read too early to say so: vLLM preloads OpenMP
     if not (report := run.scores / REPORT_FILE).exists():
         if run.num_rows:
             model = run.file.with_suffix("")

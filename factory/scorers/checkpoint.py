@@ -1,7 +1,6 @@
 """What a model folder or Hub id is, from its prm.json and config.json alone."""
 
 import json
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,13 @@ from factory.errors import InputError, shortened
 from factory.training.prm_file import (
     DISCRIMINATIVE,
     GENERATIVE,
-    PRM_FILE,
     PrmFile,
     good_class,
+    hub_prm_file,
+    is_judging,
     read_prm_file,
 )
+from factory.training.sources import HUB_ID
 
 QWEN_PRM = "Qwen2ForProcessRewardModel"
 CONFIG_FILE = "config.json"
@@ -84,13 +85,20 @@ def open_checkpoint(model: str) -> Checkpoint:
                 f"{model} holds no {CONFIG_FILE}: give a folder in Hugging Face's layout"
             )
         return _read(model, folder)
-    if folder.is_absolute() or model.startswith(".") or model.count("/") != 1:
+    hub = HUB_ID.fullmatch(model)
+    is_path = folder.is_absolute() or model.startswith(".")
+    if is_path or (hub is None and model.count("/") != 1):
         raise InputError(
             f"model folder {model} does not exist; give a folder in Hugging Face's layout or a "
             "Hub id like 'org/name'"
         )
-    folder = _from_hub(model)
-    return replace(_read(model, folder), revision=folder.name)
+    name, revision = (hub["repo"], hub["revision"]) if hub else (model, None)
+    folder = _from_hub(name, revision)
+    found = replace(_read(name, folder), revision=folder.name)
+    if found.prm is None:
+        needed = is_judging(found.architecture)
+        found = replace(found, prm=hub_prm_file(name, folder.name, is_needed=needed))
+    return found
 
 
 def _read(model: str, folder: Path) -> Checkpoint:
@@ -104,19 +112,14 @@ def _read(model: str, folder: Path) -> Checkpoint:
     return Checkpoint(model=model, config=config, prm=read_prm_file(folder))
 
 
-def _from_hub(model: str) -> Path:
-    """The folder of the Hub's cache that holds the two files, or the first where that is all. Its
-    name is their commit."""
+def _from_hub(model: str, revision: str | None) -> Path:
+    """The folder of the Hub's cache that holds config.json. Its name is the commit."""
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
 
     try:
-        config = Path(hf_hub_download(model, CONFIG_FILE))
+        return Path(hf_hub_download(model, CONFIG_FILE, revision=revision)).parent
     except Exception as error:
         raise InputError(f"{model!r} is no folder here, and {hub_trouble(error)}") from error
-    with suppress(EntryNotFoundError, OSError):  # most models have none
-        hf_hub_download(model, PRM_FILE, revision=config.parent.name)
-    return config.parent
 
 
 def hub_trouble(error: Exception) -> str:

@@ -114,7 +114,7 @@ def _open_discriminative(
     head = Head(
         model=checkpoint.model,
         revision=checkpoint.revision,
-        runs_remote_code=trust_remote_code,
+        runs_remote_code=trust_remote_code and bool(checkpoint.auto_map),
         layout=_layout(checkpoint, tokenizer, layout, separator, system),
         good_label=good_label,
     )
@@ -246,10 +246,14 @@ def _check_vllm() -> None:
 def _for_vllm(
     args: Mapping[str, Any] | None, checkpoint: Checkpoint, trust_remote_code: bool
 ) -> dict[str, Any]:
-    """What is given, and for the rest the commit that was looked at."""
-    revision, code = checkpoint.revision, trust_remote_code
-    return {
-        **({"revision": revision, "tokenizer_revision": revision} if revision else {}),
-        **(args or {}),
-        **({"trust_remote_code": True} if code else {}),
-    }
+    """What is given, and the commit that was looked at.
+
+    Raises InputError for a model's revision among them.
+    """
+    given = dict(args or {})
+    for name in ("revision", "tokenizer_revision"):
+        if name in given:
+            raise InputError(f"--engine-args {name}: name the model as org/name@revision instead")
+        if checkpoint.revision is not None:
+            given[name] = checkpoint.revision
+    return {**given, **({"trust_remote_code": True} if trust_remote_code else {})}

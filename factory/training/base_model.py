@@ -1,11 +1,10 @@
 """The model a run starts from, held to what it was: a commit on the Hub, or what a folder holds."""
 
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from factory.errors import InputError, shortened
-from factory.training.prm_file import PRM_FILE, PrmFile, read_prm_file
+from factory.training.prm_file import PRM_FILE
 from factory.training.processes import is_main_process
 from factory.training.row_files import content_digest
 from factory.training.settings import TrainSettings
@@ -47,16 +46,3 @@ def with_digest(settings: TrainSettings) -> TrainSettings:
         return settings
     files = sorted({file for pattern in READ for file in folder.glob(pattern) if file.is_file()})
     return replace(settings, model_revision=content_digest(files))
-
-
-def prm_file_of(settings: TrainSettings) -> PrmFile | None:
-    """What is written beside the model where it is a PRM; `None` where it is none, or not known."""
-    if (folder := Path(settings.model)).is_dir():
-        return read_prm_file(folder)
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
-
-    with suppress(EntryNotFoundError, OSError):  # most models have none
-        found = hf_hub_download(settings.model, PRM_FILE, revision=settings.model_revision)
-        return read_prm_file(Path(found).parent)
-    return None

@@ -5,14 +5,14 @@ kernel keeps them apart, and only some do. Neighbours of about the same length w
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from transformers import TrainerCallback, TrainingArguments, set_seed
 
 from factory.training.arguments import training_arguments
-from factory.training.base_model import prm_file_of, with_digest
+from factory.training.base_model import with_digest
 from factory.training.examples import Example, ExampleMaker
 from factory.training.layouts import Layout, add_separator, layout_like
 from factory.training.losses import GOOD, Collator
@@ -22,6 +22,7 @@ from factory.training.models import (
     load_classifier,
     load_tokenizer,
     max_length_of,
+    own_prm_file,
     with_adapters,
 )
 from factory.training.outcome import Say, Trained, finish, say_all
@@ -37,7 +38,13 @@ from factory.training.settings import TrainSettings
 from factory.training.sources import open_source
 from factory.training.targets import COLUMNS
 from factory.training.trainer import PrmTrainer
-from factory.training.training_sets import is_streamed, steps_for, training_set
+from factory.training.training_sets import (
+    check_warm_up,
+    is_streamed,
+    steps_for,
+    steps_over,
+    training_set,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -93,9 +100,20 @@ def train_discriminative(
     )
     with arguments.main_process_first(local=False):
         data = training_set(source, make, SCHEMA, settings, BLANK)
+        check_warm_up(settings, steps or steps_over(settings, len(data.dataset) - 1))
         write_run(settings, source.origin)
     if not is_streamed(settings, source):
         say_all(data.tally().lines(), say)
+    prm = PrmFile(
+        kind=DISCRIMINATIVE,
+        layout=text.layout.name,
+        separator=text.layout.separator,
+        system=text.layout.system,
+        good_label=GOOD,
+        data={**source.origin, "labels": settings.labels},
+        settings=settings.learnt_from(),
+        versions=package_versions(),
+    )
     trainer = PrmTrainer(
         model=_model(settings, text, say),
         args=arguments,
@@ -104,22 +122,14 @@ def train_discriminative(
         processing_class=text.tokenizer,
         callbacks=list(callbacks),
         settings=settings,
+        prm=prm,
     )
     trainer.train(resume_from_checkpoint=last_checkpoint(settings))
     tally = data.tally()
     if is_streamed(settings, source):
         say_all(tally.lines(), say)
-    prm = PrmFile(
-        kind=DISCRIMINATIVE,
-        layout=text.layout.name,
-        separator=text.layout.separator,
-        system=text.layout.system,
-        good_label=GOOD,
-        data={**source.origin, "labels": settings.labels, "counts": tally.as_json()},
-        settings=settings.learnt_from(),
-        versions=package_versions(),
-    )
-    return finish(trainer, settings, prm, say)
+    counts = {"counts": tally.as_json()}
+    return finish(trainer, settings, replace(prm, data=prm.data | counts), say)
 
 
 def separated(settings: TrainSettings) -> Separated:
@@ -129,7 +139,7 @@ def separated(settings: TrainSettings) -> Separated:
     Raises InputError for a separator that does not do.
     """
     tokenizer = load_tokenizer(settings)
-    prm = prm_file_of(settings)
+    prm = own_prm_file(settings)
     layout = layout_like(
         prm.as_layout if prm is not None and prm.kind == DISCRIMINATIVE else Layout(),
         name=settings.layout,

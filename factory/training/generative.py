@@ -45,8 +45,10 @@ from factory.training.sources import Source, open_source
 from factory.training.targets import TargetError
 from factory.training.training_sets import (
     ExampleStream,
+    check_warm_up,
     is_streamed,
     steps_for,
+    steps_over,
     training_set,
 )
 from factory.training.turns import Context, contexts
@@ -94,6 +96,7 @@ def train_generative(
     check_processes(arguments.world_size, arguments.n_gpu)
     with arguments.main_process_first(local=False):
         data = training_set(source, make, SCHEMA, settings, BLANK)
+        check_warm_up(settings, steps or steps_over(settings, len(data.dataset) - 1))
         write_run(settings, source.origin)
     if not is_streamed(settings, source):
         say_all(data.tally().lines(), say)
@@ -101,6 +104,14 @@ def train_generative(
     model: Any = load_language_model(settings)
     if settings.lora_rank:
         model = with_adapters(model, settings, task="CAUSAL_LM")
+    prm = PrmFile(
+        kind=GENERATIVE,
+        form=form,
+        system=system,
+        data=dict(source.origin),
+        settings=settings.learnt_from(),
+        versions=package_versions(),
+    )
     trainer = TextTrainer(
         model=model,
         args=arguments,
@@ -108,20 +119,14 @@ def train_generative(
         processing_class=tokenizer,
         callbacks=list(callbacks),
         settings=settings,
+        prm=prm,
     )
     trainer.train(resume_from_checkpoint=last_checkpoint(settings))
     tally = data.tally()
     if is_streamed(settings, source):
         say_all(tally.lines(), say)
-    prm = PrmFile(
-        kind=GENERATIVE,
-        form=form,
-        system=system,
-        data={**source.origin, "counts": tally.as_json()},
-        settings=settings.learnt_from(),
-        versions=package_versions(),
-    )
-    return finish(trainer, settings, prm, say)
+    counts = {"counts": tally.as_json()}
+    return finish(trainer, settings, replace(prm, data=prm.data | counts), say)
 
 
 class TextTrainer(OrderedTrainer, SFTTrainer):

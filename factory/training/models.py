@@ -1,6 +1,7 @@
 """Models and tokenizers for training: a head of two classes, a row for the separator, adapters."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,9 +13,8 @@ from transformers import (
 )
 
 from factory.errors import InputError, shortened
-from factory.training.base_model import prm_file_of
 from factory.training.losses import GOOD, LABEL_NAMES
-from factory.training.prm_file import good_class
+from factory.training.prm_file import PrmFile, good_class, hub_prm_file, is_judging, read_prm_file
 from factory.training.qwen_prm import Qwen2ForProcessRewardModel
 from factory.training.settings import CPU, TrainSettings
 
@@ -87,10 +87,22 @@ def has_bf16(settings: TrainSettings) -> bool:
     return can if settings.bf16 is None else settings.bf16
 
 
+def own_prm_file(settings: TrainSettings) -> PrmFile | None:
+    """What is written beside the model where it is a PRM; `None` where it is none.
+
+    Raises InputError where it may be one and that cannot be found out.
+    """
+    if (folder := Path(settings.model)).is_dir():
+        return read_prm_file(folder)
+    architecture = _architecture(config_of(settings))
+    revision = settings.model_revision
+    return hub_prm_file(settings.model, revision, is_needed=is_judging(architecture))
+
+
 def check_head(settings: TrainSettings) -> None:
     """Raises InputError for a checkpoint with a head that is none of a PRM's, by its config: of
     other than two classes, of whole texts, or with good steps in the other class."""
-    config, prm = config_of(settings), prm_file_of(settings)
+    config, prm = config_of(settings), own_prm_file(settings)
     name = _architecture(config)
     if name != QWEN_PRM and "Classification" not in name:
         return

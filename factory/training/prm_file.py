@@ -1,6 +1,7 @@
 """`prm.json` beside a model's config.json: what a scorer has to know to use the model as a PRM."""
 
 import json
+import re
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ from factory.training.layouts import Layout
 from schemas.manifest import write_atomically
 
 PRM_FILE = "prm.json"
-GOOD_NAMES = ("good", "correct", "positive")
+GOOD_WORDS = frozenset({"good", "correct", "positive", "true", "right", "yes", "valid", "+"})
+BAD_WORDS = frozenset(
+    {"bad", "incorrect", "negative", "false", "wrong", "no", "not", "invalid", "error", "-"}
+)
 DISCRIMINATIVE, GENERATIVE = "discriminative", "generative"
 
 
@@ -73,10 +77,46 @@ def read_prm_file(folder: Path) -> PrmFile | None:
 
 
 def good_class(names: Any) -> int:
-    """The class of good steps by the names in a config.json (`id2label`): the first where it is
-    named so, else the second, as in Qwen2.5-Math-PRM's."""
-    first = names.get("0", names.get(0)) if isinstance(names, dict) else None
-    return 0 if str(first).lower() in GOOD_NAMES else 1
+    """The class of good steps by the names in a config.json (`id2label`): the first where the names
+    say so, else the second, as in Qwen2.5-Math-PRM's."""
+    known = names if isinstance(names, dict) else {}
+    first, second = (_tone(str(known.get(str(i), known.get(i)))) for i in (0, 1))
+    return 0 if first > second else 1
+
+
+def _tone(name: str) -> int:
+    """1 for a name of what is good, -1 of what is bad, 0 of neither."""
+    words = set(re.findall(r"[a-z]+|[+-]", name.lower()))
+    return -1 if words & BAD_WORDS else int(bool(words & GOOD_WORDS))
+
+
+def is_judging(architecture: str) -> bool:
+    """Whether a model has a head that judges, so that how it is read matters."""
+    return "Classification" in architecture or "Reward" in architecture
+
+
+def hub_prm_file(model: str, revision: str | None, *, is_needed: bool) -> PrmFile | None:
+    """What is written beside a model on the Hub; `None` where there is nothing.
+
+    Raises InputError where that is not known, if it is needed: without it the model would be read
+    in another way than it was trained.
+    """
+    from huggingface_hub import _CACHED_NO_EXIST, hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import RemoteEntryNotFoundError
+
+    try:
+        return read_prm_file(Path(hf_hub_download(model, PRM_FILE, revision=revision)).parent)
+    except RemoteEntryNotFoundError:
+        return None
+    except OSError as error:
+        is_known = try_to_load_from_cache(model, PRM_FILE, revision=revision) is _CACHED_NO_EXIST
+        if is_known or not is_needed:
+            return None
+        raise InputError(
+            f"whether {model} has a {PRM_FILE}, which says how it is read, is not known: the Hub "
+            f"cannot be asked and the cache does not say; fetch it where the Hub is in reach, by "
+            f"'hf download {model}'"
+        ) from error
 
 
 def write_prm_file(folder: Path, prm: PrmFile) -> None:

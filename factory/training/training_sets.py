@@ -50,6 +50,22 @@ def steps_for(settings: TrainSettings, source: Source) -> int:
     return max(1, math.ceil(source.num_rows * settings.epochs / settings.batch_size))
 
 
+def steps_over(settings: TrainSettings, num_examples: int) -> int:
+    """How many steps whole passes, and a part of one, over a list of examples take."""
+    assert settings.epochs is not None
+    assert settings.batch_size is not None
+    return math.ceil(math.ceil(num_examples / settings.batch_size) * settings.epochs)
+
+
+def check_warm_up(settings: TrainSettings, num_steps: int) -> None:
+    """Raises InputError for a warm-up that does not end."""
+    if settings.warmup_steps >= num_steps:
+        raise InputError(
+            f"--warmup-steps {settings.warmup_steps} would not end within the run's "
+            f"{num_steps:,} steps: give fewer"
+        )
+
+
 def training_set(
     source: Source,
     make: MakeExample,

@@ -252,6 +252,10 @@ def test_a_model_on_the_hub_is_of_one_commit_which_is_told(
     monkeypatch.setattr("factory.scorers.opening.open_checkpoint", moves)
     scorer = open_scorer("org/prm")
     assert scorer.describe()["revision"] == old
+    named = open_checkpoint(f"org/prm@{old}")
+    assert (named.model, named.revision) == ("org/prm", old)
+    with pytest.raises(InputError, match="name the model as org/name@revision instead"):
+        open_scorer("org/prm", backend="vllm", engine_args={"revision": new})
     monkeypatch.undo()
     [solution, *_] = SOLUTIONS
     assert scorer.score_all([solution]) == open_scorer(str(llama)).score_all([solution])

@@ -1,5 +1,6 @@
 """A run is held to the model it began with, wherever that is."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,10 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForTokenClassification
 
 from factory.errors import InputError
+from factory.scorers.checkpoint import open_checkpoint
+from factory.training.base_model import at_commit
+from factory.training.discriminative import separated
+from factory.training.layouts import Layout
 from factory.training.settings import TrainSettings
 from factory.training.train import train
 from tests.training.builders import oracle_rows, write_rows
@@ -73,6 +78,23 @@ def test_the_weights_are_those_of_the_commit(tmp_path: Path, hub: Path) -> None:
     trained = AutoModelForTokenClassification.from_pretrained(train(told, lambda _: None).folder)
     was = load_file(hub / "snapshots" / OLD / "model.safetensors")[ROW]
     assert torch.allclose(trained.get_input_embeddings().weight, was, atol=1e-5)
+
+
+def test_whether_a_prm_is_read_in_another_way_has_to_be_known(tmp_path: Path, hub: Path) -> None:
+    """A language model may be trained on without; it has no way of its own."""
+    told = settings(tmp_path, "org/base")
+    assert separated(at_commit(told)).layout == Layout()
+    path = hub / "snapshots" / OLD / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps(config | {"architectures": ["LlamaForTokenClassification"]}))
+    with pytest.raises(InputError, match=r"whether org/base has a prm\.json"):
+        separated(at_commit(told))
+    with pytest.raises(InputError, match="by 'hf download org/base'"):
+        open_checkpoint("org/base")
+    (hub / ".no_exist" / OLD).mkdir(parents=True)
+    (hub / ".no_exist" / OLD / "prm.json").touch()
+    assert separated(at_commit(told)).layout == Layout()
+    assert open_checkpoint(f"org/base@{OLD}").prm is None
 
 
 def test_a_folder_whose_weights_changed_is_not_gone_on_from(

@@ -195,6 +195,37 @@ def test_a_run_that_ended_before_prm_json_can_be_resumed(base: TrainSettings) ->
 
 
 @pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("given", [{}, {"kind": "generative"}])
+def test_and_takes_no_step_more(
+    base: TrainSettings, tmp_path: Path, streaming: bool, given: dict[str, Any]
+) -> None:
+    """Of a pass's four or three steps, with a rate that does not end at 0."""
+    if given:
+        given = {**given, "data": write_rows(tmp_path / "chats.parquet", CHATS), "batch_size": 8}
+    base = replace(base, **given, streaming=streaming, scheduler="constant")
+    base = replace(base, learning_rate=1e-3, epochs=None, max_steps=6)
+    whole = run(replace(base, out=tmp_path / "whole"))
+
+    class Dying(TrainerCallback):
+        def on_train_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(base, Dying())
+    steps: list[int] = []
+
+    class Noted(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+            steps.append(state.global_step)
+
+    resumed = run(replace(base, resume=True), Noted())
+    assert steps == []
+    for name, expected in weights(whole.folder).items():
+        assert torch.equal(expected, weights(resumed.folder)[name]), name
+    assert resumed.prm.data["counts"] == whole.prm.data["counts"]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
 def test_a_run_is_not_resumed_on_data_that_changed(base: TrainSettings, streaming: bool) -> None:
     base = replace(base, streaming=streaming)
     with pytest.raises(KeyboardInterrupt):
@@ -303,9 +334,25 @@ def test_a_resumed_run_saves_as_often_as_it_is_told_to(base: TrainSettings) -> N
     assert saved == [6, 9, 12], "of twelve steps, from the fourth on"
 
 
-def test_a_warm_up_longer_than_the_run_is_refused(base: TrainSettings) -> None:
+@pytest.mark.parametrize("given", [{}, {"streaming": True}, {"epochs": None, "max_steps": 12}])
+def test_a_warm_up_longer_than_the_run_is_refused_and_may_be_corrected(
+    base: TrainSettings, given: dict[str, Any]
+) -> None:
+    base = replace(base, **given)
     with pytest.raises(InputError, match=r"--warmup-steps 12 would not end within .* 12 steps"):
         run(replace(base, warmup_steps=12))
+    assert len(run(replace(base, warmup_steps=11)).log) > 0
+
+
+def test_a_checkpoint_is_trained_on_in_the_layout_it_has(
+    base: TrainSettings, tmp_path: Path
+) -> None:
+    base = replace(base, layout="trl", separator=";", save_steps=4)
+    with pytest.raises(KeyboardInterrupt):
+        run(base, Interruption(5))
+    again = replace(base, model=str(base.out / "checkpoints" / "checkpoint-4"), layout=None)
+    trained = run(replace(again, separator=None, out=tmp_path / "again"))
+    assert (trained.prm.layout, trained.prm.separator) == ("trl", ";")
 
 
 @pytest.mark.parametrize("lora_rank", [0, 2])
