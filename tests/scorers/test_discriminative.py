@@ -243,6 +243,8 @@ def test_a_model_on_the_hub_is_of_one_commit_which_is_told(
     (cached / "snapshots" / new).mkdir()
     (cached / "refs").mkdir()
     (cached / "refs" / "main").write_text(old)
+    (cached / ".no_exist" / old).mkdir(parents=True)
+    (cached / ".no_exist" / old / "prm.json").touch()
 
     def moves(*read: object) -> Checkpoint:
         found = open_checkpoint("org/prm")
