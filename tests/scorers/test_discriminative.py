@@ -246,6 +246,9 @@ def test_a_model_on_the_hub_is_of_one_commit_which_is_told(
     (cached / ".no_exist" / old).mkdir(parents=True)
     (cached / ".no_exist" / old / "prm.json").touch()
 
+    with pytest.raises(InputError, match="name the model as org/name@revision instead"):
+        open_scorer("org/prm", backend="vllm", engine_args={"revision": new})
+
     def moves(*read: object) -> Checkpoint:
         found = open_checkpoint("org/prm")
         (cached / "refs" / "main").write_text(new)
@@ -256,8 +259,6 @@ def test_a_model_on_the_hub_is_of_one_commit_which_is_told(
     assert scorer.describe()["revision"] == old
     named = open_checkpoint(f"org/prm@{old}")
     assert (named.model, named.revision) == ("org/prm", old)
-    with pytest.raises(InputError, match="name the model as org/name@revision instead"):
-        open_scorer("org/prm", backend="vllm", engine_args={"revision": new})
     monkeypatch.undo()
     [solution, *_] = SOLUTIONS
     assert scorer.score_all([solution]) == open_scorer(str(llama)).score_all([solution])
