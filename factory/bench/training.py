@@ -31,6 +31,7 @@ from factory.bench.training_runs import Run, planned
 from factory.bench.training_scores import (
     Mean,
     Summary,
+    by_method,
     seed_share,
     seed_spreads,
     summarise,
@@ -149,7 +150,7 @@ def _silent(line: str) -> None:
 
 
 def _report(rows: Sequence[Summary], found: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    fixed = {m["method"]: m["accuracy"] for m in found[0]["best_of"]["methods"]}
+    fixed = by_method(found[0], "accuracy")
     return {
         "seeds": len(SEEDS),
         "pass@1": fixed["pass@1"],

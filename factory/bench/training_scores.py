@@ -67,14 +67,13 @@ class Summary:
 
 def values_of(found: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """What an evaluation says of every quantity."""
-    methods = {m["method"]: m["accuracy"] for m in found["best_of"]["methods"]}
-    return {F1: found["processbench"]["held_out_f1"], **{name: methods[name] for name in METHODS}}
+    accuracies = by_method(found, "accuracy")
+    return {F1: found["processbench"]["held_out_f1"], **{m: accuracies[m] for m in METHODS}}
 
 
-def over_majority_of(found: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """By method, on the same problems."""
-    methods = {m["method"]: m["gain"] for m in found["best_of"]["methods"]}
-    return {name: methods[name] for name in METHODS}
+def by_method(found: Mapping[str, Any], quantity: str) -> dict[str, Mapping[str, Any]]:
+    """An evaluation's "accuracy", or its "gain" over the majority, for every way to choose."""
+    return {m["method"]: m[quantity] for m in found["best_of"]["methods"]}
 
 
 def summarise(runs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[Summary]:
@@ -123,7 +122,7 @@ def _summary(
     runs = [run for run, _ in members]
     share = seed_share(runs)
     values = [values_of(found) for _, found in members]
-    gains = [over_majority_of(found) for _, found in members]
+    gains = [by_method(found, "gain") for _, found in members]
     return Summary(
         recipe=recipe,
         condition=condition,

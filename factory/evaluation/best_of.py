@@ -19,7 +19,7 @@ from math import comb, inf, isnan, prod
 
 import numpy as np
 
-from factory.evaluation.resampling import Array, Estimate, estimate, resamples
+from factory.evaluation.resampling import Array, Estimate, estimate, resampled
 
 AGGREGATIONS: dict[str, Callable[[Sequence[float]], float]] = {
     "last": lambda scores: scores[-1],
@@ -127,8 +127,7 @@ def resampled_accuracies(problems: Sequence[Sequence[Sampled]]) -> dict[str, Arr
     """By method, its accuracy in every resample of the problems; those of two models that scored
     the same solutions are paired."""
     sums = _sums(problems)
-    drawn = np.concatenate([weights @ sums for weights in resamples(len(sums))])
-    return {name: _mean_of(i)(drawn) for i, name in enumerate(_names())}
+    return {name: resampled(sums, _mean_of(i)) for i, name in enumerate(_names())}
 
 
 def _sums(problems: Sequence[Sequence[Sampled]]) -> Array:

@@ -18,6 +18,7 @@ from factory.evaluation.resampling import (
     Array,
     Estimate,
     estimate,
+    resampled,
     resamples,
     share,
     with_interval,
@@ -166,7 +167,7 @@ def _ece_estimate(sums: Array, *, num: int) -> Estimate:
     found = estimate(sums, _ece, num=num)
     if found.value is None or found.low is None:
         return found
-    drawn = np.concatenate([_ece(weights @ sums) for weights in resamples(len(sums))])
+    drawn = resampled(sums, _ece)
     centred = drawn - np.nanmean(drawn) + found.value
     return with_interval(found.value, np.maximum(centred, 0.0), num=num)
 

@@ -19,7 +19,7 @@ from factory.evaluation.resampling import (
     Statistic,
     estimate,
     harmonic_mean,
-    resamples,
+    resampled,
     share,
     summed,
 )
@@ -177,7 +177,7 @@ def resampled_held_out_f1(solutions: Sequence[JudgedSolution], threshold: Thresh
     solutions are paired."""
     total = _sums_of_subsets(solutions, threshold)
     statistic = _mean_f1(_held_out(_subsets(solutions), threshold))
-    return np.concatenate([statistic(weights @ total) for weights in resamples(len(total))])
+    return resampled(total, statistic)
 
 
 def _held_out(names: Sequence[str], threshold: Threshold) -> list[int]:

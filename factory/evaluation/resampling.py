@@ -44,8 +44,12 @@ def estimate(sums_PK: Array, statistic: Statistic, *, num: int) -> Estimate:
         return Estimate(value=None, low=None, high=None, num=num)
     if num_problems == 1:
         return Estimate(value=value, low=None, high=None, num=num)
-    drawn = [statistic(weights @ sums_PK) for weights in resamples(num_problems)]
-    return with_interval(value, np.concatenate(drawn), num=num)
+    return with_interval(value, resampled(sums_PK, statistic), num=num)
+
+
+def resampled(sums_PK: Array, statistic: Statistic) -> Array:
+    """The statistic in every resample of the P problems."""
+    return np.concatenate([statistic(weights @ sums_PK) for weights in resamples(len(sums_PK))])
 
 
 def with_interval(value: float, drawn: Array, *, num: int) -> Estimate:

@@ -39,10 +39,8 @@ from factory.training.sources import open_source
 from factory.training.targets import COLUMNS
 from factory.training.trainer import PrmTrainer
 from factory.training.training_sets import (
-    check_warm_up,
     is_streamed,
     steps_for,
-    steps_over,
     training_set,
 )
 
@@ -69,6 +67,8 @@ class Separated:
     separator: int
     is_added: bool
     """Whether the tokenizer did not have the separator."""
+    prm: PrmFile | None
+    """Of the model that is started from."""
 
 
 def train_discriminative(
@@ -76,7 +76,7 @@ def train_discriminative(
 ) -> Trained:
     """Trains and saves, by settings whose schedule is filled in; see `factory.training.train`."""
     text = separated(settings)
-    check_head(settings)
+    check_head(settings, text.prm)
     if text.layout != Layout():
         layout = text.layout
         say(f"layout {layout.name}, separator {layout.separator!r}, system text {layout.system!r}")
@@ -100,7 +100,6 @@ def train_discriminative(
     )
     with arguments.main_process_first(local=False):
         data = training_set(source, make, SCHEMA, settings, BLANK)
-        check_warm_up(settings, steps or steps_over(settings, len(data.dataset) - 1))
         write_run(settings, source.origin)
     if not is_streamed(settings, source):
         say_all(data.tally().lines(), say)
@@ -148,7 +147,9 @@ def separated(settings: TrainSettings) -> Separated:
     )
     is_added = add_separator(tokenizer, layout)
     separator = layout.separator_id(tokenizer)
-    return Separated(tokenizer=tokenizer, layout=layout, separator=separator, is_added=is_added)
+    return Separated(
+        tokenizer=tokenizer, layout=layout, separator=separator, is_added=is_added, prm=prm
+    )
 
 
 def _model(settings: TrainSettings, text: Separated, say: Say) -> Any:

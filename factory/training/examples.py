@@ -103,8 +103,7 @@ class ExampleMaker:
         try:
             labelled = labelled_steps(row, self.settings)
         except TargetError as error:
-            named = shortened(row.get("solution_id") or row.get("prompt"), 80)
-            raise InputError(f"row {tally.num_rows:,} of the data: {error} ({named})") from error
+            raise InputError(f"row {tally.num_rows:,} of the data: {error}") from error
         tally.masked.update(labelled.masked)
         try:
             return self._example(labelled, tally)

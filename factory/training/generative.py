@@ -45,10 +45,8 @@ from factory.training.sources import Source, open_source
 from factory.training.targets import TargetError
 from factory.training.training_sets import (
     ExampleStream,
-    check_warm_up,
     is_streamed,
     steps_for,
-    steps_over,
     training_set,
 )
 from factory.training.turns import Context, contexts
@@ -96,7 +94,6 @@ def train_generative(
     check_processes(arguments.world_size, arguments.n_gpu)
     with arguments.main_process_first(local=False):
         data = training_set(source, make, SCHEMA, settings, BLANK)
-        check_warm_up(settings, steps or steps_over(settings, len(data.dataset) - 1))
         write_run(settings, source.origin)
     if not is_streamed(settings, source):
         say_all(data.tally().lines(), say)

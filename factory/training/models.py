@@ -99,10 +99,10 @@ def own_prm_file(settings: TrainSettings) -> PrmFile | None:
     return hub_prm_file(settings.model, revision, is_needed=is_judging(architecture))
 
 
-def check_head(settings: TrainSettings) -> None:
+def check_head(settings: TrainSettings, prm: PrmFile | None) -> None:
     """Raises InputError for a checkpoint with a head that is none of a PRM's, by its config: of
     other than two classes, of whole texts, or with good steps in the other class."""
-    config, prm = config_of(settings), own_prm_file(settings)
+    config = config_of(settings)
     name = _architecture(config)
     if name != QWEN_PRM and "Classification" not in name:
         return

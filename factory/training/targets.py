@@ -80,7 +80,8 @@ def labelled_steps(row: Mapping[str, Any], settings: TrainSettings) -> LabelledS
     Raises TargetError for lists of different lengths, missing columns and what is no text.
     """
     if not isinstance(row.get("prompt"), str):
-        raise TargetError(f"its prompt is {shortened(row.get('prompt'))} and no text")
+        prompt = shortened(row.get("prompt"))
+        raise TargetError(f"its prompt is {prompt} and no text, in {_name(row)}")
     if not are_texts(row.get("completions")):
         raise TargetError(f"its completions are no list of texts, in {_name(row)}")
     steps = (*row["completions"], *(row.get("unlabelled_steps") or ()))
@@ -229,7 +230,11 @@ def _list(row: Mapping[str, Any], name: str, num_steps: int) -> list[Any]:
 
 def _name(row: Mapping[str, Any]) -> str:
     identity = row.get("solution_id")
-    return f"solution {identity}" if identity else f"a solution of {row['prompt'][:60]!r}"
+    return (
+        f"solution {identity}"
+        if identity
+        else f"a solution of {shortened(row.get('prompt'), 60)!r}"
+    )
 
 
 _WITHOUT = {

@@ -50,15 +50,14 @@ def steps_for(settings: TrainSettings, source: Source) -> int:
     return max(1, math.ceil(source.num_rows * settings.epochs / settings.batch_size))
 
 
-def steps_over(settings: TrainSettings, num_examples: int) -> int:
+def _steps_over(settings: TrainSettings, num_examples: int) -> int:
     """How many steps whole passes, and a part of one, over a list of examples take."""
     assert settings.epochs is not None
     assert settings.batch_size is not None
     return math.ceil(math.ceil(num_examples / settings.batch_size) * settings.epochs)
 
 
-def check_warm_up(settings: TrainSettings, num_steps: int) -> None:
-    """Raises InputError for a warm-up that does not end."""
+def _check_warm_up(settings: TrainSettings, num_steps: int) -> None:
     if settings.warmup_steps >= num_steps:
         raise InputError(
             f"--warmup-steps {settings.warmup_steps} would not end within the run's "
@@ -76,8 +75,11 @@ def training_set(
     """A stream, or a file in the run's folder that the main process writes and all map.
 
     A run that is resumed goes on with the file it made. `blank` is an example that teaches nothing.
+    Raises InputError for a warm-up that does not end.
     """
     if is_streamed(settings, source):
+        if settings.warmup_steps:
+            _check_warm_up(settings, steps_for(settings, source))
         stream = ExampleStream(source, make, seed=settings.seed, buffer=settings.shuffle_buffer)
         return TrainingSet(dataset=stream, tally=lambda: stream.tally)
     from accelerate import PartialState
@@ -94,6 +96,8 @@ def training_set(
     if not path.exists():
         raise InputError(f"the main process made no {path}: all need the same --out")
     examples = Dataset.from_file(str(path))
+    if settings.warmup_steps:
+        _check_warm_up(settings, settings.max_steps or _steps_over(settings, len(examples)))
     padding = Dataset.from_list([dict(blank)], features=examples.features)
     return TrainingSet(dataset=concatenate_datasets([examples, padding]), tally=lambda: tally)
 
